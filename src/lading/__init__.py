@@ -1,0 +1,43 @@
+"""lading: a content-addressed store that survives interrupted transfers, and speaks containerd.
+
+    model     values                      content   the contract, and moving blobs along it
+    stores    where content is kept       cli       the command
+
+Names re-exported here need the standard library only; every other room is imported by name.
+"""
+
+from lading.content.store import Blob, ContentStore, Ingest, Writer
+from lading.content.transfer import ingest, verify
+from lading.errors import (
+    Aborted,
+    AlreadyExists,
+    DataLoss,
+    DigestMismatch,
+    Error,
+    NotFound,
+    RefLocked,
+    ResourceExhausted,
+    SizeMismatch,
+)
+from lading.model.digest import Digest
+from lading.stores.local.store import LocalStore
+
+__all__ = [
+    "Aborted",
+    "AlreadyExists",
+    "Blob",
+    "ContentStore",
+    "DataLoss",
+    "Digest",
+    "DigestMismatch",
+    "Error",
+    "Ingest",
+    "LocalStore",
+    "NotFound",
+    "RefLocked",
+    "ResourceExhausted",
+    "SizeMismatch",
+    "Writer",
+    "ingest",
+    "verify",
+]

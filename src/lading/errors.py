@@ -1,0 +1,245 @@
+"""What can go wrong, in containerd's words.
+
+    Error
+     ├─ InvalidArgument      a value that could never be right
+     │   ├─ InvalidDigest
+     │   └─ InvalidFilter
+     ├─ NotFound             no such blob, ingest, namespace or lease
+     ├─ AlreadyExists        the blob is here; nothing was lost
+     ├─ PermissionDenied     the root may not be read, or not be written
+     ├─ FailedPrecondition   a right request in the wrong state
+     │   ├─ DigestMismatch
+     │   ├─ SizeMismatch
+     │   ├─ IngestMismatch   the ref already holds a different transfer
+     │   ├─ WriterClosed
+     │   └─ ForeignRoot      the root is containerd's
+     ├─ OutOfRange           an offset that cannot be served
+     ├─ Aborted              the ingest was ended by somebody else
+     ├─ ResourceExhausted    no room left; what was written is kept
+     ├─ Unavailable          try again later
+     │   └─ RefLocked        another writer holds this ref
+     └─ DataLoss             stored bytes are not what they were
+         └─ DiskFailed       the disk answered with an error
+
+The names of the second level are gRPC status codes. Each error carries its facts as fields and builds
+its sentence from them, so nobody has to parse a message. `retryable` answers "would the same
+call, later, have a chance?".
+"""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+
+class Error(Exception):
+    """The base of every error this package raises on purpose."""
+
+    retryable: ClassVar[bool] = False
+
+
+class InvalidArgument(Error, ValueError):
+    """A value that could never be right, whatever the state of the store."""
+
+
+class InvalidDigest(InvalidArgument):
+    """A text that is no digest of an algorithm we know."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        shown = self.text if len(self.text) <= 160 else self.text[:160] + "…"  # noqa: PLR2004 - a line or two
+        return f"not a digest: {shown!r}; write sha256:<64 hex digits>, or sha384 or sha512"
+
+
+class InvalidFilter(InvalidArgument):
+    """A text that is no filter, and where it stops being one."""
+
+    def __init__(self, text: str, position: int, problem: str) -> None:
+        super().__init__(text, position, problem)
+        self.text, self.position, self.problem = text, position, problem
+
+    def __str__(self) -> str:
+        before, at = self.text[: self.position], self.text[self.position : self.position + 1]
+        after = self.text[self.position + 1 :]
+        return f"filters: parse error: [{before} >|{at}|< {after}]: {self.problem}"
+
+
+class NotFound(Error, LookupError):
+    """There is no such thing here."""
+
+    def __init__(self, what: Any) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.what}: not found"
+
+
+class AlreadyExists(Error):
+    """The blob is here, and will be after a power cut. Nothing was lost."""
+
+    def __init__(self, what: Any) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.what}: already exists"
+
+
+class PermissionDenied(Error):
+    """The system does not let this process read, or write, the root."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class FailedPrecondition(Error):
+    """A right request in the wrong state."""
+
+
+class DigestMismatch(FailedPrecondition):
+    """The bytes are not the ones that were promised."""
+
+    def __init__(self, expected: Any, actual: Any) -> None:
+        super().__init__(expected, actual)
+        self.expected, self.actual = expected, actual
+
+    def __str__(self) -> str:
+        return f"unexpected commit digest {self.actual}, expected {self.expected}"
+
+
+class SizeMismatch(FailedPrecondition):
+    """There are more bytes, or fewer, than were promised."""
+
+    def __init__(self, expected: int, actual: int) -> None:
+        super().__init__(expected, actual)
+        self.expected, self.actual = expected, actual
+
+    def __str__(self) -> str:
+        return f"unexpected commit size {self.actual}, expected {self.expected}"
+
+
+class IngestMismatch(FailedPrecondition):
+    """The ref holds the beginning of another transfer, which is kept untouched."""
+
+    def __init__(self, ref: str, field: str, stored: object, given: object) -> None:
+        super().__init__(ref, field, stored, given)
+        self.ref, self.field, self.stored, self.given = ref, field, stored, given
+
+    def __str__(self) -> str:
+        return (
+            f"ref {self.ref!r} was begun with {self.field} {self.stored}, not {self.given}; "
+            "abort it to start over, or use another ref"
+        )
+
+
+class WriterClosed(FailedPrecondition):
+    """The writer was closed, committed or broken; open the ref again."""
+
+    def __init__(self, ref: str) -> None:
+        super().__init__(ref)
+        self.ref = ref
+
+    def __str__(self) -> str:
+        return f"the writer of ref {self.ref!r} is closed; open the ref again"
+
+
+class ForeignRoot(FailedPrecondition):
+    """The root is containerd's, whose collector deletes what containerd did not write."""
+
+    def __init__(self, root: object, *, live: bool) -> None:
+        super().__init__(root, live)
+        self.root, self.live = root, live
+
+    def __str__(self) -> str:
+        state = "a running containerd uses it" if self.live else "it is containerd's"
+        return (
+            f"{self.root}: not writing here, since {state} and its collector would delete "
+            "what lading adds; use a root of your own"
+        )
+
+
+class OutOfRange(Error):
+    """An offset that the store cannot serve."""
+
+    def __init__(self, offset: int, limit: int) -> None:
+        super().__init__(offset, limit)
+        self.offset, self.limit = offset, limit
+
+    def __str__(self) -> str:
+        return f"offset {self.offset} is out of range, the limit is {self.limit}"
+
+
+class Aborted(Error):
+    """Somebody ended the ingest while this writer was open. Its bytes are gone."""
+
+    retryable = True
+
+    def __init__(self, ref: str) -> None:
+        super().__init__(ref)
+        self.ref = ref
+
+    def __str__(self) -> str:
+        return f"the ingest of ref {self.ref!r} was aborted while it was being written"
+
+
+class ResourceExhausted(Error):
+    """No room. What was written before is kept: free some room and go on at `offset`."""
+
+    retryable = True
+
+    def __init__(self, ref: str, offset: int, needed: int | None = None) -> None:
+        super().__init__(ref, offset, needed)
+        self.ref, self.offset, self.needed = ref, offset, needed
+
+    def __str__(self) -> str:
+        need = f" for {self.needed} bytes more" if self.needed else ""
+        return (
+            f"no space left{need}; ref {self.ref!r} is kept at offset {self.offset}, "
+            "free some space and resume it"
+        )
+
+
+class Unavailable(Error):
+    """Not now; the same call may succeed later."""
+
+    retryable = True
+
+
+class RefLocked(Unavailable):
+    """Another writer holds this ref: `holder` says which (process and host) and since when."""
+
+    def __init__(
+        self, ref: str, *, holder: str | None = None, since: datetime | None = None
+    ) -> None:
+        super().__init__(ref)
+        self.ref, self.holder, self.since = ref, holder, since
+
+    def __str__(self) -> str:
+        by = f" by {self.holder}" if self.holder else ""
+        since = f" since {self.since:%Y-%m-%dT%H:%M:%SZ}" if self.since else ""
+        return f"ref {self.ref!r} is locked{by}{since}; wait for it, or abort it"
+
+
+class DataLoss(Error):
+    """Stored bytes no longer match their digest."""
+
+    def __init__(self, what: Any, reason: str) -> None:
+        super().__init__(what, reason)
+        self.what, self.reason = what, reason
+
+    def __str__(self) -> str:
+        return f"{self.what}: data loss: {self.reason}"
+
+
+class DiskFailed(DataLoss):
+    """The disk answered with an error: nothing that it was to keep since the last sync counts."""
+
+    def __init__(self, what: object, error: OSError) -> None:
+        super().__init__(what, error.strerror or str(error))
+        self.errno = error.errno

@@ -1,0 +1,63 @@
+"""Digest: the name of a blob, computed from its bytes."""
+
+import hashlib
+import re
+from typing import Self
+
+from lading.errors import InvalidDigest
+
+HEX_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
+ALGORITHMS = tuple(HEX_LENGTHS)
+_HEX = re.compile(r"[0-9a-f]+")
+
+Data = bytes | bytearray | memoryview
+"""What a caller may hand over as bytes. Nothing of it is kept after the call."""
+
+
+def is_hex_of(algorithm: str, text: str) -> bool:
+    """Whether `text` can follow `algorithm:` in a digest."""
+    return len(text) == HEX_LENGTHS.get(algorithm) and _HEX.fullmatch(text) is not None
+
+
+class Digest(str):
+    """`algorithm:hex`, in lower case, always valid: a bad one cannot be made.
+
+    A digest is its own text, so it sorts, hashes, prints and serialises as one. Source: OCI
+    image-spec 1.1, descriptor, "Digests".
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Take a text that is a digest, or raise `InvalidDigest`."""
+        algorithm, _, hex_part = text.partition(":")
+        if not is_hex_of(algorithm, hex_part):
+            raise InvalidDigest(text)
+        return str.__new__(cls, text)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a digest as people and manifests write it, or raise `InvalidDigest`."""
+        return cls(text)
+
+    @classmethod
+    def of(cls, data: Data, algorithm: str = "sha256") -> Self:
+        """Compute the digest of bytes that are at hand."""
+        if algorithm not in HEX_LENGTHS:
+            raise InvalidDigest(f"{algorithm}:")
+        return str.__new__(cls, f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}")
+
+    @classmethod
+    def known_good(cls, algorithm: str, hex_part: str) -> Self:
+        """Make a digest of parts that are known to be right, without looking at them again."""
+        return str.__new__(cls, f"{algorithm}:{hex_part}")
+
+    @property
+    def algorithm(self) -> str:
+        """One of `ALGORITHMS`."""
+        return self.partition(":")[0]
+
+    @property
+    def hex(self) -> str:
+        """The hash alone."""
+        return self.partition(":")[2]

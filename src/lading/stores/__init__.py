@@ -1,0 +1,1 @@
+"""Where content can be kept: one room for each kind of place."""
