@@ -1,0 +1,45 @@
+"""The scripts are programs that a plain `sh` can run."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from tests.architecture.pages import ROOT, repository_files
+
+SCRIPTS = [path for path in repository_files() if path.parent == ROOT / "scripts"]
+SHELL = [path for path in SCRIPTS if path.read_bytes().startswith(b"#!/bin/sh\n")]
+CI = ROOT / ".ci" / "run"
+NOT_POSIX = re.compile(
+    r"\[\[|(?:^|;)\s*(?:local|function|source|declare|typeset)\s|pipefail|<<<|<\(|\$'|&>|=~",
+    re.MULTILINE,
+)
+
+
+def name_of(path):
+    return path.name
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, CI], ids=name_of)
+def test_a_script_can_be_started(script):
+    assert script.read_bytes().startswith(b"#!")
+    assert os.access(script, os.X_OK)
+
+
+@pytest.mark.parametrize("script", SHELL, ids=name_of)
+def test_a_script_is_posix_sh_that_stops_at_the_first_failure(script):
+    text = script.read_text()
+    assert subprocess.run(["/bin/sh", "-n", script], check=False).returncode == 0
+    assert re.search(r"^set -eu$", text, re.MULTILINE)
+    assert NOT_POSIX.findall(text) == []
+
+
+def test_the_contributors_commands_are_here():
+    assert {"check", "fix", "install", "test"} <= {path.name for path in SHELL}
+
+
+def test_ci_runs_the_tests_and_nothing_else():
+    commands = [line for line in CI.read_text().splitlines() if line and not line.startswith("#")]
+    assert commands[-1] == "exec scripts/test"
+    assert all(line.startswith(("set ", "cd ")) for line in commands[:-1])

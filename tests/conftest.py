@@ -1,0 +1,32 @@
+"""What every test may ask for."""
+
+import os
+import sysconfig
+
+import hypothesis
+import pytest
+
+# A deadline would measure the machine, not the code. Under CI the same examples run each time,
+# so that a red build can be run again; elsewhere new ones are looked for.
+hypothesis.settings.register_profile(
+    "lading", deadline=None, derandomize=os.environ.get("CI") == "true"
+)
+hypothesis.settings.load_profile("lading")
+
+
+@pytest.fixture
+def own_environment(tmp_path):
+    """An environment for programs: this virtual environment first, and nobody's home."""
+    home = tmp_path / "home"
+    home.mkdir()
+    return {
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PATH": os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", ""))),
+        "TMPDIR": str(tmp_path),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "XDG_DATA_HOME": str(home / "data"),
+        "XDG_RUNTIME_DIR": str(home / "run"),
+        "XDG_STATE_HOME": str(home / "state"),
+    }
