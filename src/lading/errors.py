@@ -21,9 +21,9 @@
      └─ DataLoss             stored bytes are not what they were
          └─ DiskFailed       the disk answered with an error
 
-The names of the second level are gRPC status codes. Each error carries its facts as fields and builds
-its sentence from them, so nobody has to parse a message. `retryable` answers "would the same
-call, later, have a chance?".
+The names of the second level are gRPC status codes. Each error carries its facts as fields and
+builds its sentence from them, so nobody has to parse a message. `retryable` answers "would the
+same call, later, have a chance?".
 """
 
 from datetime import datetime
@@ -60,20 +60,22 @@ class InvalidFilter(InvalidArgument):
         self.text, self.position, self.problem = text, position, problem
 
     def __str__(self) -> str:
-        before, at = self.text[: self.position], self.text[self.position : self.position + 1]
+        if self.position >= len(self.text):
+            return f"filters: parse error: [{self.text}]: {self.problem}"
+        before, at = self.text[: self.position], self.text[self.position]
         after = self.text[self.position + 1 :]
         return f"filters: parse error: [{before} >|{at}|< {after}]: {self.problem}"
 
 
 class NotFound(Error, LookupError):
-    """There is no such thing here."""
+    """There is no such thing here: no blob `what`, or nothing of another `kind` named so."""
 
-    def __init__(self, what: Any) -> None:
-        super().__init__(what)
-        self.what = what
+    def __init__(self, what: Any, kind: str | None = None) -> None:
+        super().__init__(what, kind)
+        self.what, self.kind = what, kind
 
     def __str__(self) -> str:
-        return f"{self.what}: not found"
+        return f"{self.kind} {self.what!r}: not found" if self.kind else f"{self.what}: not found"
 
 
 class AlreadyExists(Error):

@@ -45,6 +45,8 @@ class Digest(str):
         """Compute the digest of bytes that are at hand."""
         if algorithm not in HEX_LENGTHS:
             raise InvalidDigest(f"{algorithm}:")
+        if isinstance(data, memoryview) and not data.c_contiguous:
+            data = bytes(data)
         return str.__new__(cls, f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}")
 
     @classmethod
