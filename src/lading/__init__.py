@@ -6,6 +6,8 @@
 Names re-exported here need the standard library only; every other room is imported by name.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from lading.content.store import Blob, ContentStore, Ingest, Writer
 from lading.content.transfer import ingest, verify
 from lading.errors import (
@@ -20,7 +22,9 @@ from lading.errors import (
     SizeMismatch,
 )
 from lading.model.digest import Digest
-from lading.stores.local.store import LocalStore
+
+if TYPE_CHECKING:
+    from lading.stores.local.store import LocalStore
 
 __all__ = [
     "Aborted",
@@ -41,3 +45,12 @@ __all__ = [
     "ingest",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the local store when it is named: Windows has none, and remote users need none."""
+    if name == "LocalStore":
+        from lading.stores.local.store import LocalStore  # noqa: PLC0415 - see above
+
+        return LocalStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

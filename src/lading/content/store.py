@@ -9,6 +9,7 @@ thread at a time. All times are nanoseconds since 1970 UTC, since the wire has n
 `datetime` has not; the `…_at` properties give the `datetime`.
 """
 
+import errno
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -40,7 +41,7 @@ def check_ref(ref: str) -> str:
     try:
         size = len(ref.encode())
     except UnicodeEncodeError:
-        raise InvalidArgument(f"ref {ascii(ref[:80])} is not Unicode text") from None
+        raise InvalidArgument(f"ref {ref[:80]!a} is not Unicode text") from None
     if size > REF_LIMIT:
         raise InvalidArgument(f"a ref of {size} bytes is longer than {REF_LIMIT}")
     return ref
@@ -153,12 +154,24 @@ class Writer(ABC):
     def copy_from(self, source: BinaryIO, *, limit: int | None = None) -> int:
         """Append what `source` holds from its position on, at most `limit` bytes; say how many.
 
-        Like repeated `write`, which it may be, or cheaper where the store can do better.
+        Like repeated `write`, which it may be, or cheaper where the store can do better. Raises
+        `BlockingIOError` for a source that gives None, having no bytes *yet*.
         """
         copied = 0
+        read_into = getattr(source, "readinto", None)
+        buffer = memoryview(bytearray(COPY_STEP if read_into else 0))
         while limit is None or copied < limit:
             step = COPY_STEP if limit is None else min(COPY_STEP, limit - copied)
-            data = source.read(step)
+            data: Data | None
+            if read_into:
+                count = read_into(buffer[:step])
+                data = None if count is None else buffer[:count]
+            else:
+                data = source.read(step)
+            if data is None:
+                raise BlockingIOError(
+                    errno.EAGAIN, "the source does not block, and has no more now"
+                )
             if not data:
                 break
             copied += self.write(data)
