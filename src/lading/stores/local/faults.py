@@ -1,0 +1,53 @@
+"""What the system said in its own words, said in ours. The one wall of this room.
+
+no room left, over quota          ResourceExhausted
+not permitted, read-only          PermissionDenied
+too many open files, no memory    Unavailable
+a file where a folder should be   FailedPrecondition
+anything else                     DiskFailed, which is a DataLoss
+"""
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from lading.errors import (
+    DiskFailed,
+    Error,
+    FailedPrecondition,
+    PermissionDenied,
+    ResourceExhausted,
+    Unavailable,
+)
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES: "permission denied", errno.EPERM: "not permitted",
+              errno.EROFS: "the file system is read-only"}  # fmt: skip
+_SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+_IN_THE_WAY = {errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
+
+
+def translated(
+    error: OSError, what: object, *, offset: int = 0, needed: int | None = None
+) -> Error:
+    """Say which of our errors `error` is, for the ref or digest `what`."""
+    if error.errno in _FULL:
+        return ResourceExhausted(str(what), offset, needed)
+    if error.errno in _FORBIDDEN:
+        return PermissionDenied(error.filename or what, _FORBIDDEN[error.errno])
+    if error.errno in _SHORT:
+        return Unavailable(f"{what}: {error.strerror}; try again when the system is less busy")
+    if error.errno in _IN_THE_WAY:
+        return FailedPrecondition(
+            f"{error.filename or what}: {error.strerror}; move it out of the way"
+        )
+    return DiskFailed(what, error)
+
+
+@contextmanager
+def in_our_words(what: object, offset: Callable[[], int] = lambda: 0) -> Iterator[None]:
+    """Translate what the system raises in the block."""
+    try:
+        yield
+    except OSError as error:
+        raise translated(error, what, offset=offset()) from error

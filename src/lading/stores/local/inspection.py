@@ -1,0 +1,71 @@
+"""What is so about a root: facts for people who ask why, and whatever lies there and should not."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from lading.model import hashing
+from lading.model.digest import ALGORITHMS, is_hex_of
+from lading.stores.local import ingests, ownership
+from lading.stores.local.paths import StorePaths
+
+
+def facts(paths: StorePaths) -> dict[str, str | bool | None]:
+    """The root, whether and why not it can be written, and which of its promises cost more."""
+    reason = _why_not_writable(paths.root)
+    no_state = hashing.why_not_saved()
+    return {
+        "root": str(paths.root),
+        "exists": paths.root.is_dir(),
+        "writable": reason is None,
+        "why_not_writable": reason,
+        "file_system": ownership.file_system(paths.root),
+        "locks": "trusted"
+        if ownership.locks_reach_everyone(paths.root)
+        else "not trusted: commit publishes a verified copy of the bytes",
+        "hash_state": "kept: resuming hashes the tail"
+        if no_state is None
+        else f"not kept: resuming hashes all, since {no_state}",
+    }
+
+
+def strays(paths: StorePaths) -> Iterator[tuple[Path, str]]:
+    """Everything below `blobs`, `ingest` and `scratch` that is none of ours, and why."""
+    for entry in _entries(paths.blobs):
+        if entry.name not in ALGORITHMS or not entry.is_dir(follow_symlinks=False):
+            yield Path(entry.path), "no folder of a known algorithm"
+            continue
+        for blob in _entries(Path(entry.path)):
+            if not is_hex_of(entry.name, blob.name):
+                yield Path(blob.path), f"no name of a {entry.name} digest"
+            elif not blob.is_file(follow_symlinks=False):
+                yield Path(blob.path), "no regular file"
+    for entry in _entries(paths.ingests):
+        if not is_hex_of("sha256", entry.name):
+            yield Path(entry.path), "no name of an ingest"
+        elif ingests.describe(Path(entry.path)) is None:
+            yield Path(entry.path), "no ingest: without data, or without the ref of its name"
+    for entry in _entries(paths.scratch):
+        yield Path(entry.path), "of a call that is running, or that a crash cut short"
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def _why_not_writable(root: Path) -> str | None:
+    if reason := ownership.foreign(root):
+        return str(reason)
+    place = root
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not stat.S_ISDIR(place.stat().st_mode):
+        return f"{place} is no directory"
+    if os.statvfs(place).f_flag & os.ST_RDONLY:
+        return "the file system is read-only"
+    return None if os.access(place, os.W_OK | os.X_OK) else f"{place}: permission denied"

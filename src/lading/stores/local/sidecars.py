@@ -1,0 +1,151 @@
+"""The small files beside an ingest's data: its ref, its times, its total, what it should become.
+
+Written as containerd writes them: no newline at the end, times as Go's `time.Time` marshals itself
+(RFC 3339, up to nine digits of a fraction, trailing zeros cut), `total` only when it is known.
+`expected` is ours. Nothing here is trusted on the way back: what cannot be read is absent.
+"""
+
+import calendar
+import os
+import re
+import time
+from typing import NamedTuple
+
+from lading.content.store import REF_LIMIT
+from lading.errors import InvalidDigest
+from lading.model.digest import Digest
+from lading.stores.local.disk import NEW, Disk
+from lading.stores.local.paths import EXPECTED, REF, STARTED, TOTAL, UPDATED, key_of
+
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_SMALL_LIMIT = 256
+_TIME = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
+)
+_BILLION = 1_000_000_000
+
+
+class Sidecars(NamedTuple):
+    """What is written beside the data."""
+
+    ref: str
+    started_ns: int
+    updated_ns: int
+    total: int | None
+    expected: Digest | None
+
+    @property
+    def closed_at(self) -> int | None:
+        """When a writer last closed it; None if none has since it was begun."""
+        return self.updated_ns if self.updated_ns > self.started_ns else None
+
+
+def format_time(nanoseconds: int) -> str:
+    """Write a moment as Go does."""
+    seconds, fraction = divmod(nanoseconds, _BILLION)
+    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    digits = f"{fraction:09d}".rstrip("0")
+    return f"{text}.{digits}Z" if digits else f"{text}Z"
+
+
+def parse_time(text: str) -> int | None:
+    """Read a moment as Go writes it; None for anything else."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return None
+    *date, fraction, sign, hours, minutes = match.groups()
+    try:
+        seconds = calendar.timegm(tuple(int(part) for part in date))
+    except (ValueError, OverflowError):
+        return None
+    if sign:
+        shift = int(hours) * 3600 + int(minutes) * 60
+        seconds -= shift if sign == "+" else -shift
+    return seconds * _BILLION + int((fraction or "").ljust(9, "0"))
+
+
+def read(folder: int, key: str) -> Sidecars | None:
+    """Read what stands in an ingest's folder; None if it names no ref, or not the one of `key`."""
+    ref = _text(folder, REF, REF_LIMIT)
+    if not ref or key_of(ref) != key:
+        return None
+    started = parse_time(_text(folder, STARTED) or "")
+    updated = parse_time(_text(folder, UPDATED) or "")
+    total = _text(folder, TOTAL) or ""
+    return Sidecars(
+        ref=ref,
+        started_ns=started or 0,
+        updated_ns=updated or started or 0,
+        total=int(total) if total.isascii() and total.isdigit() else None,
+        expected=_digest(_text(folder, EXPECTED)),
+    )
+
+
+def write(disk: Disk, folder: int, known: Sidecars) -> None:
+    """Write all of it, as at the birth of an ingest."""
+    _put(disk, folder, REF, known.ref)
+    _put(disk, folder, STARTED, format_time(known.started_ns))
+    _put(disk, folder, UPDATED, format_time(known.updated_ns))
+    write_aim(disk, folder, known)
+
+
+def write_aim(disk: Disk, folder: int, known: Sidecars) -> None:
+    """Write what the ingest is to become, as far as that is known."""
+    if known.total is not None:
+        _put(disk, folder, TOTAL, str(known.total))
+    if known.expected is not None:
+        _put(disk, folder, EXPECTED, known.expected)
+
+
+def write_updated(disk: Disk, folder: int, updated_ns: int) -> None:
+    """Replace `updatedat` in one step, durably but for the folder's own sync."""
+    temporary = UPDATED + ".tmp"
+    _put(disk, folder, temporary, format_time(updated_ns), sync=True)
+    disk.replace_within(folder, temporary, UPDATED)
+
+
+def sync(disk: Disk, folder: int) -> None:
+    """Make the sidecars survive a power cut, but for the folder's own sync."""
+    for name in (REF, STARTED, UPDATED, TOTAL, EXPECTED):
+        try:
+            file = disk.open(name, _READ, folder=folder)
+        except FileNotFoundError:
+            continue
+        try:
+            disk.sync(file)
+        finally:
+            os.close(file)
+
+
+def _put(disk: Disk, folder: int, name: str, text: str, *, sync: bool = False) -> None:
+    data = memoryview(text.encode())
+    file = disk.open(name, NEW | os.O_TRUNC, folder=folder)
+    try:
+        done = 0
+        while done < len(data):
+            done += disk.write(file, data[done:], done)
+        if sync:
+            disk.sync(file)
+    finally:
+        os.close(file)
+
+
+def _text(folder: int, name: str, limit: int = _SMALL_LIMIT) -> str | None:
+    try:
+        file = os.open(name, _READ, dir_fd=folder)
+    except OSError:
+        return None
+    try:
+        data = os.pread(file, limit + 1, 0)
+        return data.decode() if len(data) <= limit else None
+    except (OSError, UnicodeDecodeError):
+        return None
+    finally:
+        os.close(file)
+
+
+def _digest(text: str | None) -> Digest | None:
+    try:
+        return Digest(text) if text else None
+    except InvalidDigest:
+        return None
