@@ -1,0 +1,88 @@
+"""Listings: tables for people and JSON lines for programs, one row at a time.
+
+A store may hold a hundred thousand blobs, so nothing here waits for the last before it shows the
+first, and JSON is one object per line: `jq` reads it as it comes, and `jq -s` makes an array.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+
+from lading.cli.quantities import time_text
+from lading.cli.quoting import escaped
+from lading.content.store import Blob, Ingest
+
+Value = str | int | bool | None | Mapping[str, str]
+Record = dict[str, Value]
+
+_ROWS_MEASURED = 512
+"""The widths of a table are those of its first rows; a wider one later only stands out."""
+
+
+def blob_record(blob: Blob) -> Record:
+    """Describe a blob for a program. `docs/cli.md` has the schema."""
+    return {
+        "digest": str(blob.digest),
+        "size": blob.size,
+        "created_at": time_text(blob.created_ns),
+        "updated_at": time_text(blob.updated_ns),
+        "labels": dict(blob.labels),
+    }
+
+
+def ingest_record(ingest: Ingest) -> Record:
+    """Describe an ingest for a program. `docs/cli.md` has the schema."""
+    return {
+        "ref": ingest.ref,
+        "offset": ingest.offset,
+        "total": ingest.total,
+        "expected": None if ingest.expected is None else str(ingest.expected),
+        "started_at": time_text(ingest.started_ns),
+        "updated_at": time_text(ingest.updated_ns),
+    }
+
+
+def json_lines(records: Iterable[Record]) -> Iterator[str]:
+    """Write each record as one line of JSON, in ASCII, so that any locale can print it."""
+    from json import dumps  # noqa: PLC0415 - not for tables
+
+    for record in records:
+        yield dumps(record)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Align cells, which are escaped here, in columns one blank apart."""
+    shown = ([escaped(cell) for cell in row] for row in rows)
+    measured = list(islice(shown, _ROWS_MEASURED))
+    widths = [max(map(len, column)) for column in zip(header, *measured, strict=True)]
+    for row in chain([header], measured, shown):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield " ".join(cells).rstrip()
+
+
+def facts(record: Record) -> Iterator[str]:
+    """Write one record for people: a fact per line, nested ones indented."""
+    width = max(map(len, record), default=0) + 1
+    for name, value in record.items():
+        label = f"{name}:".ljust(width)
+        if isinstance(value, Mapping):
+            yield f"{label} {'' if value else '-'}".rstrip()
+            yield from (f"  {escaped(key)}={escaped(item)}" for key, item in sorted(value.items()))
+        else:
+            yield f"{label} {_shown(value)}"
+
+
+def show(lines: Iterable[str]) -> None:
+    """Print lines on stdout; what is slow to come is not held back from a terminal."""
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+
+
+def _shown(value: str | int | bool | None) -> str:  # noqa: FBT001 - a value, no switch
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return escaped(str(value))

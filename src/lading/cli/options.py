@@ -1,0 +1,169 @@
+"""Options and arguments that several verbs share, and how their texts are read."""
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import click
+
+from lading.cli.quantities import duration
+from lading.cli.session import Session
+from lading.cli.terminal import columns
+from lading.content.store import check_ref
+from lading.errors import InvalidArgument
+from lading.model.digest import Digest
+
+_HELP_WIDTH = 80
+_HELP_WIDTH_LIMIT = 30
+Wait = timedelta | None
+Decorated = TypeVar("Decorated", bound=Callable[..., Any] | click.Command)
+
+
+class _Read(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.5
+    """A text that one of our own readers reads, or refuses with a sentence."""
+
+    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
+        self.name = name
+        self._read = read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._read(value)
+        except InvalidArgument as refusal:
+            self.fail(str(refusal), param, ctx)
+
+
+class _File(click.Path):
+    """The name of a file, or `-`. It is opened by whoever reads or writes it."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        if not value:
+            self.fail("a file needs a name", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def _root(text: str) -> str:
+    if not text:
+        raise InvalidArgument("a root needs a name; . is this folder")
+    return text
+
+
+FILE = _File(allow_dash=True)
+DIGEST = _Read("digest", Digest.parse)
+REF = _Read("ref", check_ref)
+DURATION = _Read("duration", duration)
+_ROOT = _Read("folder", _root)
+
+
+def global_options() -> list[click.Parameter]:
+    """Make --root and --debug, which stand before or after the verb; after it wins."""
+    return [
+        click.Option(
+            ["--root"],
+            type=_ROOT,
+            expose_value=False,
+            callback=_set_root,
+            help="The folder of the store. Default: $LADING_ROOT, else "
+            "$XDG_DATA_HOME/lading, else ~/.local/share/lading.",
+        ),
+        click.Option(
+            ["--debug"],
+            is_flag=True,
+            expose_value=False,
+            callback=_set_debug,
+            help="Show a traceback with every error.",
+        ),
+    ]
+
+
+class Context(click.Context):
+    """A run of a verb, whose help fits the terminal."""
+
+    def make_formatter(self) -> click.HelpFormatter:
+        # With a width given, click does not load shutil to find one; and this one goes lower.
+        width = min(columns(sys.stdout), _HELP_WIDTH) - 2
+        return self.formatter_class(width=max(width, _HELP_WIDTH_LIMIT))
+
+
+class Verb(click.Command):
+    """One verb."""
+
+    context_class = Context
+
+
+def verb(function: Callable[..., int | None]) -> click.Command:
+    """Make a command of a function that takes the `Session` first and returns its exit code."""
+    settings = {"help_option_names": ["-h", "--help"]}
+    command = click.command(cls=Verb, context_settings=settings)(click.pass_obj(function))
+    command.params += global_options()
+    return command
+
+
+def format_option(function: Decorated) -> Decorated:
+    """Add --format and --json, which the verb sees as `as_json`."""
+    function = click.option(
+        "--json",
+        is_flag=True,
+        is_eager=True,  # before --format, which looks at it
+        expose_value=False,
+        callback=_remember_json,
+        help="The same as --format json.",
+    )(function)
+    return click.option(
+        "--format",
+        "as_json",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        callback=lambda ctx, _, value: value == "json" or _JSON in ctx.meta,
+        help="A table for people, or one JSON object per line.",
+    )(function)
+
+
+def progress_option(function: Decorated) -> Decorated:
+    """Add --progress, which the verb sees as `progress`."""
+    return click.option(
+        "--progress",
+        type=click.Choice(["auto", "bar", "lines", "jsonl", "none"]),
+        default="auto",
+        envvar="LADING_PROGRESS",
+        show_default=True,
+        help="How to report on stderr. A bar is for terminals.",
+    )(function)
+
+
+def wait_option(function: Decorated) -> Decorated:
+    """Add --wait, which the verb sees as `wait`: a `timedelta` or None."""
+    return click.option(
+        "--wait",
+        type=DURATION,
+        metavar="DURATION",
+        help="How long to wait for another writer of the ref: 30s, 5m, 1h30m.",
+    )(function)
+
+
+_JSON = "lading.json"
+
+
+def _remember_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click calls it so
+    if value:
+        ctx.meta[_JSON] = True
+
+
+def _set_root(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.ensure_object(Session).root = value
+
+
+def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click calls it so
+    if value:
+        ctx.ensure_object(Session).debug = True

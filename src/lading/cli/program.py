@@ -1,0 +1,109 @@
+"""The command as a whole: its verbs, found by name, and its exit."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from lading.cli.options import Context, global_options
+from lading.cli.outcome import Outcome, conclude
+from lading.cli.session import Session
+
+VERBS = {
+    "ingest": "Store a file or a stream as a blob, and print its digest.",
+    "get": "Write a blob to a file or to standard output.",
+    "ls": "List the blobs.",
+    "active": "List the ingests: what has begun and not ended.",
+    "info": "Show a blob, an ingest or the store in full.",
+    "abort": "End ingests and free their room.",
+    "rm": "Delete blobs.",
+    "verify": "Read blobs and compare them with their digests.",
+    "completion": "Print the completion script of a shell.",
+}
+"""The first sentence of each verb's help, so that the listing loads none of them."""
+
+
+class _Program(click.Group):
+    """A group that loads a verb when it is named."""
+
+    context_class = Context
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"lading.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in VERBS and not ctx.resilient_parsing and not name.startswith("-"):
+            from difflib import get_close_matches  # noqa: PLC0415 - for typing errors only
+
+            near = get_close_matches(name, VERBS, n=1)
+            meant = f", did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"There is no verb {name!r}{meant}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            return Outcome.PIPE_CLOSED  # before click makes a 1 of it
+
+    def main(self, args: Any = None, *_: Any, **extra: Any) -> NoReturn:
+        """Run one command line, and exit. No expected failure comes out as a traceback."""
+        session = Session()
+        extra |= {"prog_name": "lading", "standalone_mode": False, "obj": session}
+        run: Callable[[], int | None] = lambda: super(_Program, self).main(args, **extra)  # noqa: E731 - `super` needs its arguments here
+        sys.exit(conclude(run, session))
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click calls it so
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version  # noqa: PLC0415 - slow to load, seldom asked
+
+        click.echo(f"lading {version('lading')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=_Program,
+    subcommand_metavar="VERB ...",
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`lading VERB --help` explains a verb. Exit codes: 0 done, 1 failed, 2 wrong usage, "
+    "3 not found, 4 not allowed, 5 integrity, 6 locked, 7 temporary, 130 interrupted.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
+@click.pass_context
+def program(ctx: click.Context) -> int | None:
+    """Keep content by its digest, and survive interrupted transfers.
+
+    Bytes come in under a ref, can stop and go on at any time, and become a blob when they are
+    whole. All verbs work on one root.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        return Outcome.USAGE
+    return None
+
+
+program.params += global_options()

@@ -1,0 +1,148 @@
+"""`docs/cli.md` is right: its schemas are what is printed, its codes and verbs are real."""
+
+import json
+import re
+
+import pytest
+
+from lading import Digest
+from lading.cli.outcome import Outcome
+from lading.cli.program import VERBS
+from tests.architecture.pages import ROOT, rows
+from tests.conformance.samples import ABSENT, begin
+
+PAGE = (ROOT / "docs" / "cli.md").read_text()
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
+
+
+def is_digest(value):
+    return isinstance(value, str) and Digest.parse(value) == value
+
+
+TYPES = {
+    "null": lambda value: value is None,
+    "boolean": lambda value: isinstance(value, bool),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "string": lambda value: isinstance(value, str),
+    "digest": is_digest,
+    "time": lambda value: isinstance(value, str) and TIME.fullmatch(value),
+    "object of strings": lambda value: (
+        isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+    ),
+}
+
+
+def section(heading):
+    """The text under a heading, up to the next one."""
+    (found,) = re.findall(
+        rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", PAGE, re.MULTILINE | re.DOTALL
+    )
+    return found
+
+
+def schema(heading):
+    """The fields of a kind of record, in their order, and the types that each may have."""
+    return {field.strip("`"): kinds.split(" or ") for field, kinds, _ in rows(section(heading))}
+
+
+def check(heading, line, *, without=()):
+    record = json.loads(line)
+    fields = {name: kinds for name, kinds in schema(heading).items() if name not in without}
+    assert list(record) == list(fields)
+    for name, kinds in fields.items():
+        assert any(TYPES[kind](record[name]) for kind in kinds), (name, record[name])
+    return record
+
+
+def bad_blob(store):
+    digest = store.add(b"good").digest
+    store.path(digest).chmod(0o600)
+    store.path(digest).write_bytes(b"goof")
+    return digest
+
+
+def test_blobs_have_the_documented_form(run, store):
+    digest = store.add(b"bytes").digest
+    check("A blob", run("ls", "--json").stdout, without=["path"])
+    check("A blob", run("info", digest, "--json").stdout)
+
+
+def test_ingests_have_the_documented_form(run, store):
+    begin(store, "unknown", b"bytes")
+    with store.writer("known", total=5, expected=ABSENT):
+        pass
+    lines = run("active", "--json").stdout.splitlines()
+    records = {record["ref"]: record for record in (check("An ingest", line) for line in lines)}
+    assert records["unknown"]["total"] is records["unknown"]["expected"] is None
+    assert (records["known"]["total"], records["known"]["expected"]) == (5, ABSENT)
+    check("An ingest", run("info", "known", "--json").stdout)
+
+
+def test_the_store_has_the_documented_form(run, root):
+    check("The store", run("info", "--store", "--json").stdout)
+    root.write_bytes(b"no folder")
+    assert check("The store", run("info", "--store", "--json").stdout)["why_not_writable"]
+
+
+def test_what_is_gone_has_the_documented_form(run, store):
+    digest = store.add(b"bytes").digest
+    begin(store, "r", b"bytes")
+    for heading, line in (
+        ("A deleted blob", ["rm", digest, ABSENT]),
+        ("An aborted ingest", ["abort", "r", "absent"]),
+    ):
+        gone, absent = run(*line, "--json").stdout.splitlines()
+        assert check(heading, gone)["error"] is None
+        assert check(heading, absent)["error"] is not None
+
+
+def test_findings_have_the_documented_form(run, store, root):
+    bad = bad_blob(store)
+    (root / "blobs" / "stray").write_bytes(b"")
+    *findings, total = run("verify", "--all", "--json").stdout.splitlines()
+    missing, _ = run("verify", ABSENT, "--json").stdout.splitlines()
+    records = [check("A finding", line) for line in [*findings, missing]]
+    assert [record["kind"] for record in records] == ["bad", "stray", "missing"]
+    assert records[0]["digest"] == bad
+    check("The sum", total)
+    for kind in (*(record["kind"] for record in records), "unread"):
+        assert f"`{kind}`" in section("A finding")
+
+
+@pytest.mark.parametrize("words", ["ingest {file}", "get {digest} -o {file}", "verify {digest}"])
+def test_events_have_the_documented_form(run, store, tmp_path, words):
+    file = tmp_path / "layer"
+    file.write_bytes(b"layer")
+    digest = store.add(b"bytes").digest
+    line = words.format(file=file, digest=digest).split()
+    done = run(*line, "--progress", "jsonl").stderr.splitlines()
+    events = [check("An event", event) for event in done if event.startswith("{")]
+    assert [event["event"] for event in events[:: len(events) - 1]] == ["begin", "end"]
+    assert {event["verb"] for event in events} == {line[0]}
+    assert events[-1]["digest"] == (Digest.of(b"layer") if line[0] == "ingest" else digest)
+
+
+def test_an_ingest_that_starts_over_says_so_in_the_documented_form(run, store, tmp_path):
+    file = tmp_path / "layer"
+    file.write_bytes(b"layer")
+    begin(store, "poisoned", b"LAY")
+    words = ["ingest", file, "--ref", "poisoned", "--expected-digest", Digest.of(b"layer")]
+    lines = run(*words, "--progress", "jsonl").stderr.splitlines()
+    events = [check("An event", line) for line in lines]
+    shown = [(event["event"], event["offset"]) for event in events if event["event"] != "progress"]
+    assert shown == [("begin", 3), ("truncate", 0), ("end", 5)]
+
+
+def test_every_event_is_documented():
+    documented = section("An event")
+    for event in ("begin", "progress", "truncate", "end"):
+        assert f"`{event}`" in documented
+
+
+def test_every_exit_code_is_documented_and_no_other():
+    assert [int(code) for code, *_ in rows(section("Exit codes"))] == sorted(map(int, Outcome))
+
+
+def test_every_verb_is_documented_in_its_order():
+    table = rows(PAGE.partition("\n## ")[0].replace(r"\|", "/"))
+    assert [name.strip("`").split()[0] for name, _ in table] == list(VERBS)
