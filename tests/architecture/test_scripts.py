@@ -43,3 +43,19 @@ def test_ci_runs_the_tests_and_nothing_else():
     commands = [line for line in CI.read_text().splitlines() if line and not line.startswith("#")]
     assert commands[-1] == "exec scripts/test"
     assert all(line.startswith(("set ", "cd ")) for line in commands[:-1])
+
+
+@pytest.mark.slow
+def test_the_demo_kills_an_ingest_and_finishes_it_without_hashing_it_again(own_environment):
+    ran = subprocess.run(
+        [ROOT / "scripts" / "demo"],
+        env=own_environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert re.search(r"^resumed, \d{9,} bytes are there already", ran.stderr, re.MULTILINE)
+    assert "the same, byte for byte" in ran.stdout
+    assert ran.stdout.splitlines()[-1].startswith("./blobs/sha256/")

@@ -9,6 +9,7 @@ thread at a time. All times are nanoseconds since 1970 UTC, since the wire has n
 `datetime` has not; the `…_at` properties give the `datetime`.
 """
 
+import contextlib
 import errno
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ NO_LABELS: Labels = MappingProxyType({})
 REF_LIMIT = 65_536
 """Bytes of a ref in UTF-8."""
 COPY_STEP = 1 << 20
+ADD_WAIT = timedelta(minutes=1)
 
 
 def time_of(nanoseconds: int) -> datetime:
@@ -257,9 +259,10 @@ class ContentStore(ABC):
         """Begin the ingest named `ref`, or resume it where it stopped, and hold the ref.
 
         Waits up to `wait` for another writer to let go, then raises `RefLocked`. Raises
-        `AlreadyExists` where `expected` is here already; `IngestMismatch` where the ref was
-        begun with another total or expected digest; `ResourceExhausted` where `total` bytes
-        would not fit. A total or an expected digest that is new is remembered.
+        `AlreadyExists` where `expected` is here already (with `total` bytes, if that is given);
+        `IngestMismatch` where the ref was begun with another total or expected digest;
+        `ResourceExhausted` where `total` bytes would not fit. A total or an expected digest that
+        is new is remembered.
         """
 
     @abstractmethod
@@ -292,13 +295,25 @@ class ContentStore(ABC):
             return file.read()
 
     def add(self, data: Data, *, labels: Labels | None = None) -> Blob:
-        """Store a small blob whose bytes are at hand, durably. Storing it again is no error."""
+        """Store a small blob whose bytes are at hand, durably. Storing it again is no error.
+
+        A failure leaves no ingest behind: who has the bytes has nothing to resume.
+        """
         digest = Digest.of(data)
+        ref = f"add-{digest}"
         try:
-            with self.writer(f"add-{digest}", expected=digest) as writer:
-                writer.truncate()
-                writer.write(data)
-                return writer.commit(expected=digest, labels=labels)
+            # Whoever else is adding the same bytes now is done in a moment.
+            with self.writer(ref, expected=digest, wait=ADD_WAIT) as writer:
+                try:
+                    writer.truncate()
+                    writer.write(data)
+                    return writer.commit(expected=digest, labels=labels)
+                except AlreadyExists:
+                    raise
+                except BaseException:
+                    with contextlib.suppress(NotFound):
+                        self.abort(ref)
+                    raise
         except AlreadyExists:
             return self.label(digest, labels) if labels else self.blob(digest)
 

@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol, TypeVar, cast
 
 from lading.content.store import Blob, ContentStore, Ingest, Labels, Writer
 from lading.errors import AlreadyExists, DataLoss, DigestMismatch
-from lading.model.digest import Data, Digest
+from lading.model.digest import Data, Digest, bytes_of
 
 Source = str | os.PathLike[str] | Data | BinaryIO | Iterable[Data]
 """A path, bytes, an open binary file (from its position on), or anything that yields bytes."""
@@ -178,7 +178,7 @@ def _opened(source: Source) -> Iterator[_Stream]:
         with open(source, "rb") as file:  # noqa: PTH123 - any path-like, as the caller has it
             yield _Stream(file, ())
     elif isinstance(source, (bytes, bytearray, memoryview)):
-        yield _Stream(io.BytesIO(source), ())
+        yield _Stream(io.BytesIO(bytes_of(source)), ())
     elif hasattr(source, "read"):
         yield _Stream(cast("BinaryIO", source), ())
     else:

@@ -14,6 +14,13 @@ Data = bytes | bytearray | memoryview
 """What a caller may hand over as bytes. Nothing of it is kept after the call."""
 
 
+def bytes_of(data: Data) -> memoryview:
+    """The bytes of `data`, one after another; copied only where they do not lie so."""
+    view = memoryview(data)
+    # What is empty in two dimensions cannot be cast.
+    return view.cast("B") if view.c_contiguous and view.nbytes else memoryview(bytes(view))
+
+
 def is_hex_of(algorithm: str, text: str) -> bool:
     """Whether `text` can follow `algorithm:` in a digest."""
     return len(text) == HEX_LENGTHS.get(algorithm) and _HEX.fullmatch(text) is not None
@@ -45,9 +52,7 @@ class Digest(str):
         """Compute the digest of bytes that are at hand."""
         if algorithm not in HEX_LENGTHS:
             raise InvalidDigest(f"{algorithm}:")
-        if isinstance(data, memoryview) and not data.c_contiguous:
-            data = bytes(data)
-        return str.__new__(cls, f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}")
+        return str.__new__(cls, f"{algorithm}:{hashlib.new(algorithm, bytes_of(data)).hexdigest()}")
 
     @classmethod
     def known_good(cls, algorithm: str, hex_part: str) -> Self:

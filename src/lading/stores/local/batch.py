@@ -1,7 +1,6 @@
 """Many small blobs with one wait for the disk."""
 
 from types import TracebackType
-from typing import NamedTuple
 
 from lading.content.store import Batch
 from lading.errors import WriterClosed
@@ -19,11 +18,6 @@ WHOLE_SYNC_LIMIT = 8
 """From this many blobs on, one sync of the whole file system is cheaper than one for each."""
 
 
-class _Waiting(NamedTuple):
-    digest: Digest
-    draft: Draft
-
-
 class LocalBatch(Batch):
     """Made by `LocalStore.batch`. For one thread.
 
@@ -33,10 +27,11 @@ class LocalBatch(Batch):
 
     def __init__(self, disk: Disk, paths: StorePaths, blobs: BlobFolder, now_ns: int) -> None:
         self._disk, self._paths, self._blobs, self._now_ns = disk, paths, blobs, now_ns
-        self._waiting: dict[Digest, _Waiting] = {}
+        self._waiting: dict[Digest, Draft] = {}
         self._known: set[Digest] = set()
         self._size = 0
         self._open = True
+        self._failure: BaseException | None = None
 
     def add(self, data: Data) -> Digest:
         if not self._open:
@@ -47,9 +42,13 @@ class LocalBatch(Batch):
         with in_our_words(digest):
             self._blobs.record(digest.algorithm)
             draft = Draft(self._disk, self._paths, digest.algorithm)
-            self._waiting[digest] = _Waiting(digest, draft)
-            draft.write(data)
-            self._disk.seal(draft.file, self._now_ns)
+            try:
+                draft.write(data)
+                self._disk.seal(draft.file, self._now_ns)
+            except BaseException:
+                draft.close()
+                raise
+        self._waiting[digest] = draft
         self._size += draft.size
         if len(self._waiting) >= OPEN_LIMIT or self._size >= SIZE_LIMIT:
             self._flush()
@@ -62,30 +61,38 @@ class LocalBatch(Batch):
         trace: TracebackType | None,
     ) -> None:
         self._open = False
+        if kind is not None:
+            self._drop()
+            return
+        if self._failure is not None:
+            raise self._failure  # somebody caught it, and would now take the batch for done
+        self._flush()
+
+    def _flush(self) -> None:
+        """Publish what waits. A failure ends the batch: a second sync could not be believed."""
         try:
-            if kind is None:
-                self._flush()
+            if self._waiting:
+                with in_our_words(next(iter(self._waiting))):
+                    self._publish()
+            self._known.update(self._waiting)
+        except BaseException as failure:
+            self._failure, self._open = failure, False
+            raise
         finally:
             self._drop()
 
-    def _flush(self) -> None:
-        if not self._waiting:
-            return
-        some = next(iter(self._waiting))
-        with in_our_words(some):
-            together = len(self._waiting) >= WHOLE_SYNC_LIMIT
-            if not (together and self._disk.sync_file_system(self._paths.blobs)):
-                for _, draft in self._waiting.values():
-                    self._disk.sync(draft.file)
-            self._blobs.publish_all(
-                (digest, draft.size, draft.name, draft.replace)
-                for digest, draft in self._waiting.values()
-            )
-        self._known.update(self._waiting)
-        self._drop()
+    def _publish(self) -> None:
+        together = len(self._waiting) >= WHOLE_SYNC_LIMIT
+        if not (together and self._disk.sync_file_system(self._paths.blobs)):
+            for draft in self._waiting.values():
+                self._disk.sync(draft.file)
+        self._blobs.publish_all(
+            (digest, draft.size, draft.name, draft.replace)
+            for digest, draft in self._waiting.items()
+        )
 
     def _drop(self) -> None:
-        for _, draft in self._waiting.values():
+        for draft in self._waiting.values():
             draft.close()
         self._waiting.clear()
         self._size = 0

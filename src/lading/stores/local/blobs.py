@@ -107,7 +107,12 @@ class BlobFolder:
             return None
         if size is not None and blob.size != size:
             return None
-        # Whoever gave it its name may have died before recording it.
+        # Whoever gave it its name may have died before recording it, or never meant to sync it.
+        try:
+            with self.open(digest) as file:
+                self._disk.sync(file.fileno())
+        except NotFound:
+            return None
         self.record(digest.algorithm)
         self._disk.sync_directory(self._paths.algorithm(digest.algorithm))
         return blob
@@ -152,6 +157,7 @@ class BlobFolder:
                 if os.fstat(file.fileno()).st_size != size:
                     return False
                 found = hashlib.file_digest(cast("BufferedReader", file), digest.algorithm)
+                self._disk.sync(file.fileno())
         except (NotFound, OSError):
             return False
         return found.hexdigest() == digest.hex

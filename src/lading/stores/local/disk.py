@@ -49,6 +49,8 @@ class Disk:
 
     def copy(self, source: int, target: int, count: int, start: int, offset: int) -> int:
         """Copy inside the kernel, sharing blocks where the file system can."""
+        if not hasattr(os, "copy_file_range"):  # macOS
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
         return os.copy_file_range(source, target, count, start, offset)
 
     def reserve(self, file: int, offset: int, size: int) -> None:

@@ -17,6 +17,8 @@ from lading.model.hashing import Hasher
 READ_SIZE = 256 << 10
 INLINE_LIMIT = 1 << 20
 """Bytes that may wait before a thread is worth its start."""
+LAG_LIMIT = 256 << 20
+"""Bytes that may wait at all. More would only make a resumption after a kill longer."""
 STEP = 8 << 20
 """Bytes between two calls of `on_step`."""
 
@@ -49,11 +51,12 @@ class HashFollower:
         self._wake = threading.Condition()
         self._idle = False
         self._hurry = False
+        self._awaited = False
         self._stopped = False
         self._error: BaseException | None = None
 
     def advance(self, end: int) -> None:
-        """Say that the file is good up to `end`."""
+        """Say that the file is good up to `end`. Waits while too much is waiting."""
         self._end = end
         waiting = end - self.position
         if self._thread is not None:
@@ -61,6 +64,12 @@ class HashFollower:
             if self._idle and waiting >= READ_SIZE:
                 with self._wake:
                     self._wake.notify_all()
+            if waiting > LAG_LIMIT:
+                with self._wake:
+                    self._awaited = True
+                    while self.waiting > LAG_LIMIT and self._error is None:
+                        self._wake.wait()
+                    self._awaited = False
         elif waiting >= INLINE_LIMIT:
             self._thread = threading.Thread(target=self._follow, name="lading-hash", daemon=True)
             self._thread.start()
@@ -125,6 +134,9 @@ class HashFollower:
                 raise EOFError(f"the file ends at {self.position}, not at {end}")
             self._hasher.update(part[:count])
             self.position += count
+            if self._awaited:
+                with self._wake:
+                    self._wake.notify_all()
             if self.position >= self._next_step:
                 self._next_step = self.position + STEP
                 self._on_step(self.position, self._hasher)

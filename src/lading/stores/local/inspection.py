@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from lading.model import hashing
@@ -31,7 +32,7 @@ def facts(paths: StorePaths) -> dict[str, str | bool | None]:
 
 
 def strays(paths: StorePaths) -> Iterator[tuple[Path, str]]:
-    """Everything below `blobs`, `ingest` and `scratch` that is none of ours, and why."""
+    """Everything in the folders of `paths` that is none of ours, and why. In no order."""
     for entry in _entries(paths.blobs):
         if entry.name not in ALGORITHMS or not entry.is_dir(follow_symlinks=False):
             yield Path(entry.path), "no folder of a known algorithm"
@@ -50,12 +51,9 @@ def strays(paths: StorePaths) -> Iterator[tuple[Path, str]]:
         yield Path(entry.path), "of a call that is running, or that a crash cut short"
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError:
-        return []
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        yield from entries
 
 
 def _why_not_writable(root: Path) -> str | None:

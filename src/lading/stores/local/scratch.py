@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lading.model.digest import Data
+from lading.model.digest import Data, bytes_of
 from lading.stores.local.disk import NEW, Disk
 from lading.stores.local.paths import DATA, ENDING_ORDER, LOCK, StorePaths
 
@@ -42,7 +42,7 @@ class Draft:
 
     def write(self, data: Data) -> None:
         """Append all of `data`."""
-        view = memoryview(data).cast("B")
+        view = bytes_of(data)
         done = 0
         while done < len(view):
             count = self._disk.write(self.file, view[done : done + WRITE_SIZE], self.size)

@@ -21,7 +21,7 @@ from lading.errors import (
     WriterClosed,
 )
 from lading.model import hashing
-from lading.model.digest import Data, Digest
+from lading.model.digest import Data, Digest, bytes_of
 from lading.stores.local import ingests, sidecars
 from lading.stores.local.blobs import BlobFolder
 from lading.stores.local.disk import Disk
@@ -58,7 +58,8 @@ class LocalWriter(Writer):
         self._folder = paths.ingest(self.ref)
         self._file = ingest.file
         self._offset = ingest.offset
-        self._updated_ns = ingest.known.updated_ns
+        # The file's own time too: a crash may have come before `updatedat` was written.
+        self._updated_ns = max(ingest.known.updated_ns, os.fstat(ingest.file).st_mtime_ns)
         self._written_back = ingest.offset
         self._synced = ingest.hashed if ingest.recorded else 0
         self._closed: type[Aborted | WriterClosed] | None = None
@@ -94,7 +95,7 @@ class LocalWriter(Writer):
 
     def write(self, data: Data) -> int:
         self._check_open()
-        view = memoryview(data if memoryview(data).contiguous else bytes(data)).cast("B")
+        view = bytes_of(data)
         size = len(view)
         self._check_room_in_total(size)
         done = 0
