@@ -15,6 +15,7 @@ from lading.model.digest import Data
 NEW = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 """Open for writing, made if absent, never through a link."""
 _NAMELESS = getattr(os, "O_TMPFILE", 0)
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _NO_NAMELESS = {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}
 
 
@@ -93,11 +94,21 @@ class Disk:
         """Give a file a name that nothing has, or raise FileExistsError."""
         from lading.stores.local import kernel  # noqa: PLC0415 - ctypes, for writers only
 
-        if not kernel.rename_exclusively(folder, source, target):
+        if kernel.rename_exclusively(folder, source, target):
+            return
+        try:
+            os.link(source, target, src_dir_fd=folder)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
             if target.exists():
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+                raise FileExistsError(
+                    errno.EEXIST, os.strerror(errno.EEXIST), str(target)
+                ) from None
             # A name that comes up just now has the same digest and so the same bytes.
             os.rename(source, target, src_dir_fd=folder)
+        else:
+            self.remove(source, folder=folder)
 
     def link(self, file: int, target: Path) -> None:
         """Give a nameless file its name, or raise FileExistsError."""

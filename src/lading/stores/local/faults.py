@@ -4,6 +4,7 @@ no room left, over quota          ResourceExhausted
 not permitted, read-only          PermissionDenied
 too many open files, no memory    Unavailable
 a file where a folder should be   FailedPrecondition
+a folder that is not there        FailedPrecondition
 anything else                     DiskFailed, which is a DataLoss
 """
 
@@ -25,6 +26,7 @@ _FORBIDDEN = {errno.EACCES: "permission denied", errno.EPERM: "not permitted",
               errno.EROFS: "the file system is read-only"}  # fmt: skip
 _SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 _IN_THE_WAY = {errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
+_GONE = {errno.ENOENT, errno.ESTALE}
 
 
 def translated(
@@ -40,6 +42,10 @@ def translated(
     if error.errno in _IN_THE_WAY:
         return FailedPrecondition(
             f"{error.filename or what}: {error.strerror}; move it out of the way"
+        )
+    if error.errno in _GONE:
+        return FailedPrecondition(
+            f"{error.filename or what}: {error.strerror}; the root cannot be there, or was removed"
         )
     return DiskFailed(what, error)
 

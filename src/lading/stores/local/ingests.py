@@ -14,7 +14,7 @@ from lading.model.digest import Digest, is_hex_of
 from lading.stores.local import sidecars
 from lading.stores.local.checkpoint import Checkpoint, Mark, resumption, tail_of
 from lading.stores.local.disk import NEW, Disk
-from lading.stores.local.faults import translated
+from lading.stores.local.faults import in_our_words, translated
 from lading.stores.local.locks import RefLock
 from lading.stores.local.paths import DATA, LOCK, StorePaths
 from lading.stores.local.sidecars import Sidecars
@@ -83,10 +83,11 @@ def describe(path: Path) -> Ingest | None:
 
 def walk(paths: StorePaths) -> Iterator[Ingest]:
     """Every ingest, passing over whatever else lies there."""
-    try:
-        names = os.listdir(paths.ingests)
-    except (FileNotFoundError, NotADirectoryError):
-        return
+    with in_our_words(paths.ingests):
+        try:
+            names = os.listdir(paths.ingests)
+        except (FileNotFoundError, NotADirectoryError):
+            return
     for name in names:
         if is_hex_of("sha256", name) and (found := describe(paths.ingests / name)):
             yield found

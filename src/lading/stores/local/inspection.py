@@ -18,7 +18,7 @@ def facts(paths: StorePaths) -> dict[str, str | bool | None]:
     no_state = hashing.why_not_saved()
     return {
         "root": str(paths.root),
-        "exists": paths.root.is_dir(),
+        "exists": os.path.isdir(paths.root),
         "writable": reason is None,
         "why_not_writable": reason,
         "file_system": ownership.file_system(paths.root),
@@ -60,7 +60,7 @@ def _why_not_writable(root: Path) -> str | None:
     if reason := ownership.foreign(root):
         return str(reason)
     place = root
-    while not place.exists() and place != place.parent:
+    while not os.path.exists(place) and place != place.parent:
         place = place.parent
     if not stat.S_ISDIR(place.stat().st_mode):
         return f"{place} is no directory"

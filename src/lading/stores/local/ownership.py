@@ -26,7 +26,8 @@ def foreign(root: Path) -> ForeignRoot | None:
     try:
         file = os.open(database, os.O_RDONLY | os.O_CLOEXEC)
     except PermissionError:
-        return ForeignRoot(root, live=True)  # it is there, and we may not even look
+        # Where its folder can be seen, it is there, and we may not even look.
+        return ForeignRoot(root, live=True) if os.path.isdir(database.parent) else None
     except OSError:
         return None
     try:

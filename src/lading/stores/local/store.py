@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -50,6 +51,8 @@ class LocalStore(ContentStore):
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._paths = StorePaths(Path(os.path.abspath(root)))
+        if os.path.exists(self.root) and not os.path.isdir(self.root):
+            raise FailedPrecondition(f"{self.root}: not a directory; name the folder of a store")
         self._disk = disk or Disk()
         self._clock = clock
         self._blobs = BlobFolder(self._paths, self._disk)
@@ -163,8 +166,11 @@ class LocalStore(ContentStore):
     def ingest(self, ref: str) -> Ingest:
         from lading.stores.local import ingests  # noqa: PLC0415 - not for those who list blobs
 
-        found = ingests.describe(self._paths.ingest(check_ref(ref)))
+        path = self._paths.ingest(check_ref(ref))
+        found = ingests.describe(path)
         if found is None:
+            with in_our_words(ref), suppress(FileNotFoundError, NotADirectoryError):
+                os.stat(path)  # what we may not look into is not said to be absent
             raise NotFound(ref, "ingest")
         return found
 
