@@ -8,6 +8,8 @@ system's own `OSError`; `faults` says it in our words.
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lading.model.digest import Data
@@ -15,7 +17,6 @@ from lading.model.digest import Data
 NEW = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 """Open for writing, made if absent, never through a link."""
 _NAMELESS = getattr(os, "O_TMPFILE", 0)
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _NO_NAMELESS = {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}
 
 
@@ -94,21 +95,12 @@ class Disk:
         """Give a file a name that nothing has, or raise FileExistsError."""
         from lading.stores.local import kernel  # noqa: PLC0415 - ctypes, for writers only
 
-        if kernel.rename_exclusively(folder, source, target):
-            return
-        try:
-            os.link(source, target, src_dir_fd=folder)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            if target.exists():
-                raise FileExistsError(
-                    errno.EEXIST, os.strerror(errno.EEXIST), str(target)
-                ) from None
-            # A name that comes up just now has the same digest and so the same bytes.
-            os.rename(source, target, src_dir_fd=folder)
-        else:
-            self.remove(source, folder=folder)
+        if not kernel.rename_exclusively(folder, source, target):
+            # A link and a removal would be two steps, and an abort between them would succeed too.
+            with _alone_in(target.parent):
+                if target.exists():
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+                os.rename(source, target, src_dir_fd=folder)
 
     def link(self, file: int, target: Path) -> None:
         """Give a nameless file its name, or raise FileExistsError."""
@@ -213,6 +205,20 @@ class Disk:
             return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         except OSError:
             return _boot_session()
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold off whoever comes this way too. Where nothing can be locked, nobody is held off."""
+    import fcntl  # noqa: PLC0415 - absent from Windows, where this room says so itself
+
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
 
 
 def _full_sync(file: int) -> None:
