@@ -175,7 +175,7 @@ def test_a_field_with_a_dot_in_quotes_is_not_two_fields():
     assert seen == [("a.b", "c"), ("a", "b.c")]
 
 
-# Refusals: the text with the place marked, and the problem
+# Refusals: the text with the place marked, and the problem. At the end there is nothing to mark.
 
 OPERATOR = 'expected an operator ("=="|"!="|"~=")'
 REFUSED = [
@@ -267,9 +267,8 @@ def test_what_is_no_filter_is_refused_at_its_place(marked, problem):
         parse("name", text)
     error = refusal.value
     assert (error.text, error.position, error.problem) == (text, len(before), problem)
-    if at:
-        marks = f"[{before} >|{at}|< {after}]"
-        assert str(error) == f"filters: parse error: {marks}: {problem}"
+    marks = f"{before} >|{at}|< {after}" if at else text
+    assert str(error) == f"filters: parse error: [{marks}]: {problem}"
 
 
 @pytest.mark.parametrize("surrogate", list(map(chr, (0xD800, 0xDC80, 0xDFFF))), ids=ascii)
