@@ -177,8 +177,8 @@ def _resume(
         if keep < found.st_size:
             disk.truncate(file, keep)
         if mark is not None and mark.durable:
+            disk.sync_directory(path)  # the new checkpoint's name; its mark says that it stands
             checkpoint.write(mark._replace(mtime_ns=0))
-            disk.sync_directory(path)
     algorithm = known.expected.algorithm if known.expected else None
     hasher = None
     if mark is not None and algorithm in {None, mark.algorithm}:

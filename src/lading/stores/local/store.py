@@ -226,5 +226,7 @@ class LocalStore(ContentStore):
                 self._disk.make_directory(self.root, 0o755)
                 self._disk.make_directory(self._paths.ingests)
                 self._blobs.record("sha256")
+                # While there is room: on a full disk `abort` needs it, to make some.
+                self._disk.make_folder(self._paths.scratch)
                 scratch.sweep(self._disk, self._paths, self._clock())
                 self._prepared = True

@@ -30,7 +30,7 @@ from lading.stores.local.follower import HashFollower, digest_of
 from lading.stores.local.ingests import OpenIngest
 from lading.stores.local.kernel_copy import STEP, KernelSource, kernel_source
 from lading.stores.local.locks import RefLock
-from lading.stores.local.paths import DATA, StorePaths
+from lading.stores.local.paths import DATA, REF, StorePaths
 from lading.stores.local.publication import Publication
 from lading.stores.local.scratch import WRITE_SIZE, empty
 
@@ -132,7 +132,8 @@ class LocalWriter(Writer):
         self._follower.stop()
         with self._in_our_words():
             checkpoint = self._ingest.checkpoint
-            if self._ingest.recorded or checkpoint.has_durable:
+            synced = self._ingest.known.closed_at is not None  # by us or, it says, by another
+            if self._ingest.recorded or checkpoint.has_durable or synced:
                 checkpoint.forget(self._folder)
                 self._disk.truncate(self._file, 0)
                 self._disk.sync(self._file)
@@ -204,8 +205,15 @@ class LocalWriter(Writer):
             raise self._closed(self.ref)
 
     def _is_aborted(self) -> bool:
-        # Abort removes the data's only name. Nothing else does while we hold the ref.
-        return os.fstat(self._file).st_nlink == 0
+        # Abort removes the data's name, which is its only one but for a backup made of hard links,
+        # and then the other files. While we hold the ref nobody else removes any of them.
+        if os.fstat(self._file).st_nlink == 0:
+            return True
+        try:
+            os.stat(REF, dir_fd=self._lock.folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        return False
 
     def _check_room_in_total(self, more: int) -> None:
         total = self._ingest.known.total
@@ -328,11 +336,13 @@ class LocalWriter(Writer):
                 ingest.known = ingest.known._replace(updated_ns=self._updated_ns)
             if not ingest.recorded:
                 sidecars.sync(self._disk, folder)
-            mtime_ns = os.fstat(self._file).st_mtime_ns if closing else 0
-            ingest.checkpoint.write(ingest.mark(self._disk, durable=True, mtime_ns=mtime_ns))
-            self._disk.sync_directory(self._folder)
+            if closing or not ingest.recorded:
+                self._disk.sync_directory(self._folder)
             if not ingest.recorded:
                 self._disk.sync_directory(self._paths.ingests)
+            # The mark last: whoever finds it takes all the rest for recorded.
+            mtime_ns = os.fstat(self._file).st_mtime_ns if closing else 0
+            ingest.checkpoint.write(ingest.mark(self._disk, durable=True, mtime_ns=mtime_ns))
             ingest.recorded = True
             self._synced = self._offset
 
