@@ -32,6 +32,10 @@ class BlobFolder:
 
     # Reading
 
+    def path(self, digest: Digest) -> Path:
+        """Where a blob lies, or would."""
+        return self._paths.blob(digest)
+
     def blob(self, digest: Digest) -> Blob:
         """Describe a blob, or raise `NotFound`."""
         with in_our_words(digest):

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from lading.model import hashing
 from lading.model.digest import ALGORITHMS
-from lading.stores.local.disk import Disk
+from lading.stores.local.disk import NEW, Disk
 from lading.stores.local.paths import CHECKPOINT
 
 SLOT = 4096
@@ -75,10 +75,14 @@ class Mark(NamedTuple):
 
 
 class Resumption(NamedTuple):
-    """How to go on: how many bytes of the file to keep, and a mark to start hashing from."""
+    """How to go on."""
 
     keep: int
+    """Bytes of the file that are believed."""
+    vouching: Mark | None
+    """The mark of what a power cut would leave; None if it could take the ingest itself."""
     mark: Mark | None
+    """Where to start hashing from."""
 
 
 def tail_of(file: int, offset: int) -> str:
@@ -122,17 +126,27 @@ def resumption(
     2. A mark of this boot: memory lost nothing since, so all bytes are there; hash on from the
        furthest mark.
     3. None of this boot: keep what a durable mark vouches for, and nothing else.
+
+    Live marks of another boot count for nothing. A mark whose mtime does not fit vouches for its
+    bytes, and not for their hash.
     """
-    marks = [mark for mark in marks if mark.updated == updated]
+    marks = [
+        mark
+        for mark in marks
+        if mark.updated == updated and mark.offset <= size and (mark.durable or mark.boot == boot)
+    ]
     if not marks:
-        return Resumption(size if closed else 0, None)
-    if any(mark.boot == boot for mark in marks):
-        keep, candidates = size, marks
-    else:
-        candidates = [mark for mark in marks if mark.durable and mark.offset <= size]
-        keep = max((mark.offset for mark in candidates), default=0)
-    usable = [mark for mark in candidates if mark.offset <= keep and mark.mtime_ns in {0, mtime_ns}]
-    return Resumption(keep, max(usable, key=lambda mark: mark.offset, default=None))
+        return Resumption(size if closed else 0, None, None)
+    vouching = max(
+        (mark for mark in marks if mark.durable), key=lambda mark: mark.offset, default=None
+    )
+    synced = vouching.offset if vouching else 0
+    usable = [mark for mark in marks if mark.mtime_ns in {0, mtime_ns}]
+    return Resumption(
+        keep=size if any(mark.boot == boot for mark in marks) else synced,
+        vouching=vouching,
+        mark=max(usable, key=lambda mark: mark.offset, default=None),
+    )
 
 
 class Checkpoint:
@@ -142,20 +156,20 @@ class Checkpoint:
         self._disk, self._folder = disk, folder
         self._file = disk.open(CHECKPOINT, folder=folder)
         self._next_durable = 0
+        self._slots: dict[Mark, int] = {}
 
     def marks(self) -> list[Mark]:
         """What the file says, leaving out whatever is torn."""
-        found = []
-        best = -1
+        self._slots = {}
         for slot in range(SLOTS):
             mark = parsed(os.pread(self._file, SLOT, slot * SLOT))
-            if mark is None:
-                continue
-            found.append(mark)
-            if mark.durable and mark.offset > best:
-                # The best durable mark must outlive the writing of the next one.
-                best, self._next_durable = mark.offset, 1 - slot % 2
-        return found
+            if mark is not None:
+                self._slots[mark] = slot
+        return list(self._slots)
+
+    def protect(self, mark: Mark) -> None:
+        """Have a durable mark outlive the writing of the next one."""
+        self._next_durable = 1 - self._slots[mark]
 
     @property
     def has_durable(self) -> bool:
@@ -165,24 +179,36 @@ class Checkpoint:
     def write(self, mark: Mark) -> None:
         """Write a mark; a durable one has reached the disk on return."""
         slot = self._next_durable if mark.durable else LIVE
-        line, done = memoryview(mark.line()), 0
-        while done < len(line):
-            done += self._disk.write(self._file, line[done:], slot * SLOT + done)
+        self._put(mark, self._file, slot)
         if mark.durable:
             self._next_durable = 1 - slot
             self._disk.sync(self._file)
 
-    def forget(self, path: Path) -> None:
-        """Begin a new file in the folder at `path`, and leave nothing of the old one.
+    def forget(self, path: Path, *, but: Mark | None = None) -> None:
+        """Leave nothing but at most one durable mark, in one step that a crash cannot split.
 
-        It is gone from the disk before this returns, hence before a byte of the data changes: else
-        it would, after a power cut, vouch for bytes that it never saw.
+        The old marks are gone from the disk, in the folder at `path`, before this returns, hence
+        before a byte of the data changes: else they would vouch for bytes that they never saw.
         """
-        self._disk.remove(CHECKPOINT, folder=self._folder)
-        self._disk.sync_directory(path)
-        old, self._file = self._file, self._disk.open(CHECKPOINT, folder=self._folder)
+        temporary = CHECKPOINT + ".tmp"
+        file = self._disk.open(temporary, NEW | os.O_TRUNC, folder=self._folder)
+        try:
+            if but is not None:
+                self._put(but, file, 0)
+                self._disk.sync(file)
+            self._disk.replace_within(self._folder, temporary, CHECKPOINT)
+        except BaseException:
+            os.close(file)
+            raise
+        old, self._file = self._file, file
         os.close(old)
-        self._next_durable = 0
+        self._next_durable = 0 if but is None else 1
+        self._disk.sync_directory(path)
+
+    def _put(self, mark: Mark, file: int, slot: int) -> None:
+        line, done = memoryview(mark.line()), 0
+        while done < len(line):
+            done += self._disk.write(file, line[done:], slot * SLOT + done)
 
     def close(self) -> None:
         os.close(self._file)

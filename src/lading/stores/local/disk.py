@@ -111,6 +111,10 @@ class Disk:
         finally:
             os.close(folder)
 
+    def link_within(self, source: Path, folder: int, name: str) -> None:
+        """Give a file one more name, in an open folder, or raise FileExistsError."""
+        os.link(source, name, dst_dir_fd=folder)
+
     def remove(self, name: str | Path, *, folder: int | None = None) -> bool:
         """Remove a file; False if it is not there (any more)."""
         try:
@@ -126,8 +130,9 @@ class Disk:
         try:
             os.mkdir(path)
         except FileExistsError:
-            if not path.is_dir():
-                raise
+            with suppress(FileNotFoundError):  # it may go at any moment, too
+                if not stat.S_ISDIR(os.stat(path).st_mode):
+                    raise
 
     def make_directory(self, path: Path, mode: int = 0o777) -> None:
         """Make a folder that stands for as long as the store does, and record it in its parent.

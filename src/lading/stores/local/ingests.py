@@ -17,9 +17,11 @@ from lading.stores.local.disk import NEW, Disk
 from lading.stores.local.faults import in_our_words, translated
 from lading.stores.local.locks import RefLock
 from lading.stores.local.paths import DATA, LOCK, StorePaths
+from lading.stores.local.scratch import empty
 from lading.stores.local.sidecars import Sidecars
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _COPY_STEP = 2 << 20
 RESERVE_LIMIT = 64 << 10
 """Totals below this are not worth a reservation."""
@@ -36,8 +38,8 @@ class OpenIngest:
     hasher: hashing.Hasher
     hashed: int
     """How many bytes `hasher` has seen; the rest up to `offset` is still to be hashed."""
-    recorded: bool
-    """Whether the folder and its small files would survive a power cut."""
+    synced: int | None
+    """Bytes that would survive a power cut; None if the ingest itself would not."""
 
     def mark(self, disk: Disk, *, durable: bool, mtime_ns: int = 0) -> Mark:
         """What is known of the bytes that `hasher` has seen."""
@@ -126,6 +128,18 @@ def begin_or_resume(
     return ingest
 
 
+class FolderLost(Exception):
+    """The folder that we had locked was aborted before its ingest was open."""
+
+
+def drop_unbegun(disk: Disk, lock: RefLock, path: Path) -> None:
+    """Where a refused opening left no ingest, leave nothing. What cannot go is seen as ended."""
+    if describe(path) is None:
+        with contextlib.suppress(OSError):
+            empty(disk, lock.folder)
+            disk.remove_folder(path)
+
+
 def reserve(disk: Disk, ingest: OpenIngest) -> None:
     """Take the room that a known total will need, so that a full disk is met at the start."""
     total = ingest.known.total
@@ -146,9 +160,7 @@ def _begin(disk: Disk, folder: int, known: Sidecars, undo: contextlib.ExitStack)
     file = disk.open(DATA, folder=folder)
     undo.callback(os.close, file)
     algorithm = known.expected.algorithm if known.expected else "sha256"
-    return OpenIngest(
-        known, file, checkpoint, 0, hashing.hasher(algorithm), hashed=0, recorded=False
-    )
+    return OpenIngest(known, file, checkpoint, 0, hashing.hasher(algorithm), hashed=0, synced=None)
 
 
 def _resume(
@@ -161,9 +173,8 @@ def _resume(
         known = known._replace(started_ns=found.st_mtime_ns, updated_ns=found.st_mtime_ns)
     checkpoint = Checkpoint(disk, folder)
     undo.callback(checkpoint.close)
-    found_marks = checkpoint.marks()
-    marks = [mark for mark in found_marks if mark.tail == tail_of(file, mark.offset)]
-    keep, mark = resumption(
+    marks = [mark for mark in checkpoint.marks() if mark.tail == tail_of(file, mark.offset)]
+    keep, vouching, mark = resumption(
         marks,
         size=found.st_size,
         mtime_ns=found.st_mtime_ns,
@@ -171,14 +182,18 @@ def _resume(
         closed=known.closed_at is not None and known.closed_at >= found.st_mtime_ns,
         boot=disk.boot_id(),
     )
-    recorded = mark is not None and mark.durable
-    if keep < found.st_size or any(stale not in marks for stale in found_marks):
-        checkpoint.forget(path)
-        if keep < found.st_size:
-            disk.truncate(file, keep)
-        if mark is not None and mark.durable:
-            disk.sync_directory(path)  # the new checkpoint's name; its mark says that it stands
-            checkpoint.write(mark._replace(mtime_ns=0))
+    if keep < found.st_size:
+        # First nothing may vouch for what goes, then it goes.
+        if vouching is not None and keep:
+            state = vouching.state if vouching == mark else None
+            checkpoint.forget(path, but=vouching._replace(mtime_ns=0, state=state))
+        else:
+            checkpoint.forget(path)
+            vouching = None
+        disk.truncate(file, keep)
+    elif vouching is not None:
+        checkpoint.protect(vouching)
+        disk.sync_directory(path)  # whoever wrote the mark may have died before this
     algorithm = known.expected.algorithm if known.expected else None
     hasher = None
     if mark is not None and algorithm in {None, mark.algorithm}:
@@ -191,7 +206,7 @@ def _resume(
         offset=keep,
         hasher=hasher or hashing.hasher(algorithm or "sha256"),
         hashed=hashed,
-        recorded=recorded,
+        synced=vouching.offset if vouching else None,
     )
 
 
@@ -231,30 +246,18 @@ def _aimed(
 
 def _open_data(disk: Disk, folder: int, ref: str) -> int:
     """Open the bytes for writing, in a file that is this ingest's alone."""
+    reader = os.open(DATA, _READ, dir_fd=folder)
     try:
-        file = disk.open(DATA, folder=folder)
-    except PermissionError:
-        # A commit that a crash cut short had made it read-only.
-        reader = os.open(DATA, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=folder)
-        try:
-            disk.unseal(reader)
-        finally:
-            os.close(reader)
-        file = disk.open(DATA, folder=folder)
-    try:
-        found = os.fstat(file)
+        found = os.fstat(reader)
         if not stat.S_ISREG(found.st_mode):
-            raise FailedPrecondition(f"the data of ref {ref!r} is no file; abort it")  # noqa: TRY301 - closes below
+            raise FailedPrecondition(f"the data of ref {ref!r} is no file; abort it")
+        if found.st_nlink > 1:
+            return _copied(disk, folder, reader, found)
         if not found.st_mode & stat.S_IWUSR:
-            disk.unseal(file)
-        if found.st_nlink == 1:
-            return file
-        own = _copied(disk, folder, file, found)
-    except BaseException:
-        os.close(file)
-        raise
-    os.close(file)
-    return own
+            disk.unseal(reader)  # a commit that a crash cut short had made it read-only
+        return disk.open(DATA, folder=folder)
+    finally:
+        os.close(reader)
 
 
 def _copied(disk: Disk, folder: int, shared: int, found: os.stat_result) -> int:

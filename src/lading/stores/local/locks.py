@@ -63,6 +63,10 @@ class RefLock:
         os.close(self._file)
         os.close(self.folder)
 
+    def is_in_place(self, path: Path) -> bool:
+        """Whether folder and lock file are still the ones that have those names."""
+        return _are_in_place(path, self.folder, self._file)
+
     def _left_behind_by_fork(self) -> None:
         self._guard = threading.Lock()
         if self.held:
@@ -120,7 +124,7 @@ def _try(disk: Disk, path: Path, now_ns: int) -> RefLock | Holder:
             works = _flock(file)
             if works is False:
                 return _holder(file)
-            if _still_there(path, folder, file):
+            if _are_in_place(path, folder, file):
                 trusted = works is True and _holds_against_us(folder)
                 _sign(file, now_ns)
                 lock = RefLock(folder, file, trusted=trusted)
@@ -142,7 +146,7 @@ def _flock(file: int) -> bool | None:
     return True
 
 
-def _still_there(path: Path, folder: int, file: int) -> bool:
+def _are_in_place(path: Path, folder: int, file: int) -> bool:
     try:
         return os.path.samestat(os.stat(path), os.fstat(folder)) and os.path.samestat(
             os.stat(LOCK, dir_fd=folder), os.fstat(file)

@@ -3,6 +3,7 @@
 The order is the promise: the bytes are synced, then get their name, then its folder is synced.
 """
 
+import contextlib
 import os
 from typing import NamedTuple
 
@@ -37,6 +38,18 @@ class Publication(NamedTuple):
             lambda target: self.disk.rename_exclusively(DATA, target, folder=folder),
             lambda target: self.disk.rename(DATA, target, folder=folder),
         )
+
+    def give_back(self, folder: int) -> bool:
+        """Where `move` failed after it had moved the file, give it its old name too.
+
+        Its new name stays: somebody may have seen the blob, and been promised that it is there.
+        """
+        target = self.blobs.path(self.digest)
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.stat(target, follow_symlinks=False), os.fstat(self.file)):
+                self.disk.link_within(target, folder, DATA)
+                return True
+        return False
 
     def copy(self, paths: StorePaths) -> None:
         """Where a second writer may have the same file open, publish one that it has not.

@@ -86,22 +86,23 @@ def write(disk: Disk, folder: int, known: Sidecars) -> None:
     _put(disk, folder, REF, known.ref)
     _put(disk, folder, STARTED, format_time(known.started_ns))
     _put(disk, folder, UPDATED, format_time(known.updated_ns))
-    write_aim(disk, folder, known)
-
-
-def write_aim(disk: Disk, folder: int, known: Sidecars) -> None:
-    """Write what the ingest is to become, as far as that is known."""
     if known.total is not None:
         _put(disk, folder, TOTAL, str(known.total))
     if known.expected is not None:
         _put(disk, folder, EXPECTED, known.expected)
 
 
+def write_aim(disk: Disk, folder: int, known: Sidecars) -> None:
+    """Write what the ingest is to become, as far as that is known, each in one step."""
+    if known.total is not None:
+        _replace(disk, folder, TOTAL, str(known.total))
+    if known.expected is not None:
+        _replace(disk, folder, EXPECTED, known.expected)
+
+
 def write_updated(disk: Disk, folder: int, updated_ns: int) -> None:
     """Replace `updatedat` in one step, durably but for the folder's own sync."""
-    temporary = UPDATED + ".tmp"
-    _put(disk, folder, temporary, format_time(updated_ns), sync=True)
-    disk.replace_within(folder, temporary, UPDATED)
+    _replace(disk, folder, UPDATED, format_time(updated_ns), sync=True)
 
 
 def sync(disk: Disk, folder: int) -> None:
@@ -115,6 +116,12 @@ def sync(disk: Disk, folder: int) -> None:
             disk.sync(file)
         finally:
             os.close(file)
+
+
+def _replace(disk: Disk, folder: int, name: str, text: str, *, sync: bool = False) -> None:
+    temporary = name + ".tmp"
+    _put(disk, folder, temporary, text, sync=sync)
+    disk.replace_within(folder, temporary, name)
 
 
 def _put(disk: Disk, folder: int, name: str, text: str, *, sync: bool = False) -> None:

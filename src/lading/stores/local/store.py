@@ -127,41 +127,53 @@ class LocalStore(ContentStore):
         total: int | None = None,
         wait: timedelta | None = None,
     ) -> Writer:
-        from lading.stores.local import ingests, locks, scratch  # noqa: PLC0415 - for writers only
-        from lading.stores.local.ownership import locks_reach_everyone  # noqa: PLC0415 - ditto
-        from lading.stores.local.writer import LocalWriter  # noqa: PLC0415 - ditto
+        from lading.stores.local.ingests import FolderLost  # noqa: PLC0415 - for writers only
 
         check_ref(ref)
         if total is not None and total < 0:
             raise InvalidArgument(f"a total of {total} bytes: it cannot be negative")
         self._prepare()
-        path = self._paths.ingest(ref)
         with in_our_words(ref):
             if expected is not None and self._blobs.settled(expected, total):
                 raise AlreadyExists(expected)
-            now_ns = self._clock()
-            lock = locks.take(self._disk, path, ref, wait=wait, now_ns=now_ns)
-            lock.trusted = lock.trusted and locks_reach_everyone(self.root)
-            try:
-                if wait and expected is not None and self._blobs.settled(expected, total):
-                    raise AlreadyExists(expected)  # noqa: TRY301 - it came while we waited
-                ingest = ingests.begin_or_resume(
-                    self._disk, lock, path, ref, expected=expected, total=total, now_ns=now_ns
-                )
-                return LocalWriter(
-                    lock,
-                    ingest,
-                    disk=self._disk,
-                    paths=self._paths,
-                    blobs=self._blobs,
-                    clock=self._clock,
-                )
-            except BaseException:
-                if ingests.describe(path) is None:  # nothing was there, and nothing stays
-                    scratch.empty(self._disk, lock.folder)
-                    self._disk.remove_folder(path)
-                lock.release()
-                raise
+            while True:
+                try:
+                    return self._opened(ref, expected, total, wait)
+                except FolderLost:
+                    continue  # somebody aborted what we had just locked: it is ours to begin
+
+    def _opened(
+        self, ref: str, expected: Digest | None, total: int | None, wait: timedelta | None
+    ) -> Writer:
+        from lading.stores.local import ingests, locks  # noqa: PLC0415 - for writers only
+        from lading.stores.local.ownership import locks_reach_everyone  # noqa: PLC0415 - ditto
+        from lading.stores.local.writer import LocalWriter  # noqa: PLC0415 - ditto
+
+        path = self._paths.ingest(ref)
+        now_ns = self._clock()
+        lock = locks.take(self._disk, path, ref, wait=wait, now_ns=now_ns)
+        lock.trusted = lock.trusted and locks_reach_everyone(self.root)
+        try:
+            if wait and expected is not None and self._blobs.settled(expected, total):
+                raise AlreadyExists(expected)  # noqa: TRY301 - it came while we waited
+            ingest = ingests.begin_or_resume(
+                self._disk, lock, path, ref, expected=expected, total=total, now_ns=now_ns
+            )
+            return LocalWriter(
+                lock,
+                ingest,
+                disk=self._disk,
+                paths=self._paths,
+                blobs=self._blobs,
+                clock=self._clock,
+            )
+        except BaseException as error:
+            lost = isinstance(error, FileNotFoundError) and not lock.is_in_place(path)
+            ingests.drop_unbegun(self._disk, lock, path)
+            lock.release()
+            if lost:
+                raise ingests.FolderLost from error
+            raise
 
     def ingest(self, ref: str) -> Ingest:
         from lading.stores.local import ingests  # noqa: PLC0415 - not for those who list blobs

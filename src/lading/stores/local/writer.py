@@ -33,8 +33,8 @@ from lading.stores.local.locks import RefLock
 from lading.stores.local.paths import DATA, REF, StorePaths
 from lading.stores.local.publication import Publication
 from lading.stores.local.scratch import WRITE_SIZE, empty
+from lading.stores.local.writeback import WriteBack
 
-WRITE_BACK_STEP = 8 << 20
 OVERLAP_LIMIT = 4 << 20
 """With more than this still to be hashed, the bytes are synced while they are."""
 
@@ -60,8 +60,7 @@ class LocalWriter(Writer):
         self._offset = ingest.offset
         # The file's own time too: a crash may have come before `updatedat` was written.
         self._updated_ns = max(ingest.known.updated_ns, os.fstat(ingest.file).st_mtime_ns)
-        self._written_back = ingest.offset
-        self._synced = ingest.hashed if ingest.recorded else 0
+        self._write_back = WriteBack(disk, self._file, ingest.offset)
         self._closed: type[Aborted | WriterClosed] | None = None
         self._final: Digest | None = None
         self._follow(ingest.hasher, ingest.hashed)
@@ -128,23 +127,17 @@ class LocalWriter(Writer):
         if size != 0:
             raise InvalidArgument(f"truncate to {size}: an ingest can only be emptied, to 0")
         self._check_open()
-        algorithm = self._ingest.hasher.algorithm
-        self._follower.stop()
+        ingest = self._ingest
         with self._in_our_words():
-            checkpoint = self._ingest.checkpoint
-            synced = self._ingest.known.closed_at is not None  # by us or, it says, by another
-            if self._ingest.recorded or checkpoint.has_durable or synced:
-                checkpoint.forget(self._folder)
-                self._disk.truncate(self._file, 0)
-                self._disk.sync(self._file)
-            else:
-                self._disk.truncate(self._file, 0)
-            self._offset = self._ingest.offset = self._written_back = self._synced = 0
-            self._ingest.recorded = False
-            self._updated_ns = self._clock()
-            self._follow(hashing.hasher(algorithm), 0)
-            self._mark_live(0, self._ingest.hasher)
-            ingests.reserve(self._disk, self._ingest)
+            closed = ingest.known.closed_at is not None  # by us or, it says, by another
+            synced = closed or ingest.synced is not None or ingest.checkpoint.has_durable
+            if synced:
+                ingest.checkpoint.forget(self._folder)
+            self._empty()
+            if synced:
+                self._sync_data()
+            self._mark_live(0, ingest.hasher)
+            ingests.reserve(self._disk, ingest)
 
     def sync(self) -> None:
         self._check_open()
@@ -226,12 +219,7 @@ class LocalWriter(Writer):
         self._offset += count
         self._updated_ns = self._clock()
         self._follower.advance(self._offset)
-        if self._offset - self._written_back >= WRITE_BACK_STEP:
-            with contextlib.suppress(OSError):  # a promise to nobody; a sync will tell
-                self._disk.start_write_back(
-                    self._file, self._written_back, self._offset - self._written_back
-                )
-            self._written_back = self._offset
+        self._write_back.advance(self._offset)
 
     def _cut_to_offset(self) -> None:
         """Leave nothing behind the offset that a failed write may have put there."""
@@ -265,6 +253,18 @@ class LocalWriter(Writer):
                 left -= count
         return copied
 
+    def _empty(self) -> None:
+        self._follower.stop()
+        try:
+            self._disk.truncate(self._file, 0)
+        except OSError:
+            self._follow(self._ingest.hasher, self._follower.position)
+            raise
+        self._offset = self._ingest.offset = self._write_back.position = 0
+        self._ingest.synced = None
+        self._updated_ns = self._clock()
+        self._follow(hashing.hasher(self._ingest.hasher.algorithm), 0)
+
     def _follow(self, hasher: hashing.Hasher, position: int) -> None:
         self._ingest.hasher = hasher
         # Weakly, so that the thread does not keep alive a writer that everybody has forgotten.
@@ -295,10 +295,6 @@ class LocalWriter(Writer):
         with self._in_our_words():
             return self._follower.finish()
 
-    def _hashed_by(self, algorithm: str) -> Digest:
-        with self._in_our_words():
-            return digest_of(self._file, self._offset, algorithm)
-
     def _mark_live(self, position: int, hasher: hashing.Hasher) -> None:
         self._ingest.hashed = position
         with contextlib.suppress(OSError):  # without it resuming costs more, and that is all
@@ -310,14 +306,15 @@ class LocalWriter(Writer):
         except OSError as error:
             self._give_up_unsynced()
             self._release(WriterClosed)
-            raise translated(error, self.ref, offset=self._synced) from error
+            raise translated(error, self.ref, offset=self._ingest.synced or 0) from error
 
     def _give_up_unsynced(self) -> None:
         """After a failed sync nothing since the last good one counts, and a second would lie."""
+        synced = self._ingest.synced or 0
         with contextlib.suppress(OSError):
-            self._disk.truncate(self._file, self._synced)
+            self._disk.truncate(self._file, synced)
         with contextlib.suppress(OSError):
-            if os.fstat(self._file).st_size > self._synced:
+            if os.fstat(self._file).st_size > synced:
                 self._disk.remove(DATA, folder=self._lock.folder)
 
     def _make_durable(self, *, closing: bool) -> None:
@@ -326,31 +323,32 @@ class LocalWriter(Writer):
         self._hashed()
         ingest.hashed = self._offset
         with self._in_our_words():
-            if self._offset == self._synced and ingest.recorded and not closing:
+            if self._offset == ingest.synced and not closing:
                 return
             if self._offset:
                 self._sync_data()
-            if closing and self._updated_ns != ingest.known.updated_ns:
+            if ingest.synced is None:
+                sidecars.sync(self._disk, folder)
+                self._disk.sync_directory(self._folder)
+                self._disk.sync_directory(self._paths.ingests)
+            has_moved = closing and self._updated_ns != ingest.known.updated_ns
+            if has_moved:
+                ingest.known = ingest.known._replace(updated_ns=self._updated_ns)
+            mtime_ns = os.fstat(self._file).st_mtime_ns if closing else 0
+            # The old `updatedat` has a mark, and the new one before it takes its place.
+            ingest.checkpoint.write(ingest.mark(self._disk, durable=True, mtime_ns=mtime_ns))
+            if has_moved:
                 # Only now: `updatedat` later than the data says that the data was synced.
                 sidecars.write_updated(self._disk, folder, self._updated_ns)
-                ingest.known = ingest.known._replace(updated_ns=self._updated_ns)
-            if not ingest.recorded:
-                sidecars.sync(self._disk, folder)
-            if closing or not ingest.recorded:
                 self._disk.sync_directory(self._folder)
-            if not ingest.recorded:
-                self._disk.sync_directory(self._paths.ingests)
-            # The mark last: whoever finds it takes all the rest for recorded.
-            mtime_ns = os.fstat(self._file).st_mtime_ns if closing else 0
-            ingest.checkpoint.write(ingest.mark(self._disk, durable=True, mtime_ns=mtime_ns))
-            ingest.recorded = True
-            self._synced = self._offset
+            ingest.synced = self._offset
 
     def _verified(self, expected: Digest | None) -> Digest:
         """The digest of the stored bytes, which is `expected` if that is given."""
         digest = self._hashed().digest()
         if expected is not None and expected.algorithm != digest.algorithm:
-            digest = self._hashed_by(expected.algorithm)
+            with self._in_our_words():
+                digest = digest_of(self._file, self._offset, expected.algorithm)
         if expected is not None and expected != digest:
             raise DigestMismatch(expected, digest)
         return digest
@@ -363,10 +361,22 @@ class LocalWriter(Writer):
             if self._lock.trusted and os.fstat(self._file).st_size == self._offset:
                 self._disk.seal(self._file, now_ns)
                 self._sync_data()
-                publication.move(self._lock.folder)
+                self._move(publication)
             else:
                 publication.copy(self._paths)
         return now_ns
+
+    def _move(self, publication: Publication) -> None:
+        try:
+            publication.move(self._lock.folder)
+        except AlreadyExists:
+            raise
+        except OSError:
+            # The file may have its name, and perhaps not for good. It is a blob then, which nobody
+            # may write to any more, and the bytes of the ingest as well.
+            if publication.give_back(self._lock.folder):
+                self._release(WriterClosed)
+            raise
 
     def _end(self, digest: Digest) -> None:
         """Remove the ingest of a blob that is there. What cannot be removed is seen as ended."""
