@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from lading.model import hashing
 from lading.model.digest import ALGORITHMS
-from lading.stores.local.disk import NEW, Disk
+from lading.stores.local.disk import NEW, Disk, write_whole
 from lading.stores.local.paths import CHECKPOINT
 
 SLOT = 4096
@@ -206,9 +206,7 @@ class Checkpoint:
         self._disk.sync_directory(path)
 
     def _put(self, mark: Mark, file: int, slot: int) -> None:
-        line, done = memoryview(mark.line()), 0
-        while done < len(line):
-            done += self._disk.write(file, line[done:], slot * SLOT + done)
+        write_whole(self._disk, file, mark.line(), slot * SLOT)
 
     def close(self) -> None:
         os.close(self._file)

@@ -212,6 +212,17 @@ class Disk:
             return _boot_session()
 
 
+def write_whole(disk: Disk, file: int, data: Data, offset: int) -> None:
+    """Write all of `data`, however little the disk takes at once."""
+    view = memoryview(data).cast("B")
+    done = 0
+    while done < len(view):
+        count = disk.write(file, view[done:], offset + done)
+        if count == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        done += count
+
+
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Hold off whoever comes this way too. Where nothing can be locked, nobody is held off."""

@@ -13,7 +13,7 @@ from lading.model import hashing
 from lading.model.digest import Digest, is_hex_of
 from lading.stores.local import sidecars
 from lading.stores.local.checkpoint import Checkpoint, Mark, resumption, tail_of
-from lading.stores.local.disk import NEW, Disk
+from lading.stores.local.disk import NEW, Disk, write_whole
 from lading.stores.local.faults import in_our_words, translated
 from lading.stores.local.locks import RefLock
 from lading.stores.local.paths import DATA, LOCK, StorePaths
@@ -148,6 +148,8 @@ def reserve(disk: Disk, ingest: OpenIngest) -> None:
         try:
             disk.reserve(ingest.file, ingest.offset, needed)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                disk.truncate(ingest.file, ingest.offset)  # ext4 keeps what it found of the room
             raise translated(
                 error, ingest.known.ref, offset=ingest.offset, needed=needed
             ) from error
@@ -170,7 +172,11 @@ def _resume(
     undo.callback(os.close, file)
     found = os.fstat(file)
     if not known.started_ns:
-        known = known._replace(started_ns=found.st_mtime_ns, updated_ns=found.st_mtime_ns)
+        # Written down: marks are known by `updatedat`, and would be strangers the next time.
+        known = known._replace(
+            started_ns=found.st_mtime_ns, updated_ns=known.updated_ns or found.st_mtime_ns
+        )
+        sidecars.write_times(disk, folder, known)
     checkpoint = Checkpoint(disk, folder)
     undo.callback(checkpoint.close)
     marks = [mark for mark in checkpoint.marks() if mark.tail == tail_of(file, mark.offset)]
@@ -271,7 +277,8 @@ def _copied(disk: Disk, folder: int, shared: int, found: os.stat_result) -> int:
     try:
         done = 0
         while piece := os.pread(shared, _COPY_STEP, done):
-            done += disk.write(own, piece, done)
+            write_whole(disk, own, piece, done)
+            done += len(piece)
         os.utime(own, ns=(found.st_atime_ns, found.st_mtime_ns))
         disk.sync(own)
         disk.replace_within(folder, temporary, DATA)

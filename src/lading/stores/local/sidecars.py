@@ -14,7 +14,7 @@ from typing import NamedTuple
 from lading.content.store import REF_LIMIT
 from lading.errors import InvalidDigest
 from lading.model.digest import Digest
-from lading.stores.local.disk import NEW, Disk
+from lading.stores.local.disk import NEW, Disk, write_whole
 from lading.stores.local.paths import EXPECTED, REF, STARTED, TOTAL, UPDATED, key_of
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -105,17 +105,24 @@ def write_updated(disk: Disk, folder: int, updated_ns: int) -> None:
     _replace(disk, folder, UPDATED, format_time(updated_ns), sync=True)
 
 
-def sync(disk: Disk, folder: int) -> None:
-    """Make the sidecars survive a power cut, but for the folder's own sync."""
-    for name in (REF, STARTED, UPDATED, TOTAL, EXPECTED):
-        try:
-            file = disk.open(name, _READ, folder=folder)
-        except FileNotFoundError:
-            continue
-        try:
-            disk.sync(file)
-        finally:
-            os.close(file)
+def write_times(disk: Disk, folder: int, known: Sidecars) -> None:
+    """Replace both times, each in one step."""
+    _replace(disk, folder, STARTED, format_time(known.started_ns))
+    _replace(disk, folder, UPDATED, format_time(known.updated_ns))
+
+
+def record(disk: Disk, folder: int, known: Sidecars) -> None:
+    """Make the sidecars survive a power cut, but for the folder's own sync.
+
+    Written anew: after a sync that failed, another would succeed and have kept nothing.
+    """
+    _replace(disk, folder, REF, known.ref, sync=True)
+    _replace(disk, folder, STARTED, format_time(known.started_ns), sync=True)
+    _replace(disk, folder, UPDATED, format_time(known.updated_ns), sync=True)
+    if known.total is not None:
+        _replace(disk, folder, TOTAL, str(known.total), sync=True)
+    if known.expected is not None:
+        _replace(disk, folder, EXPECTED, known.expected, sync=True)
 
 
 def _replace(disk: Disk, folder: int, name: str, text: str, *, sync: bool = False) -> None:
@@ -125,12 +132,9 @@ def _replace(disk: Disk, folder: int, name: str, text: str, *, sync: bool = Fals
 
 
 def _put(disk: Disk, folder: int, name: str, text: str, *, sync: bool = False) -> None:
-    data = memoryview(text.encode())
     file = disk.open(name, NEW | os.O_TRUNC, folder=folder)
     try:
-        done = 0
-        while done < len(data):
-            done += disk.write(file, data[done:], done)
+        write_whole(disk, file, text.encode(), 0)
         if sync:
             disk.sync(file)
     finally:

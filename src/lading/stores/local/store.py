@@ -58,6 +58,7 @@ class LocalStore(ContentStore):
         self._blobs = BlobFolder(self._paths, self._disk)
         self._preparing = threading.Lock()
         self._prepared = False
+        self._locks_reach_everyone = False
 
     @property
     def root(self) -> Path:
@@ -146,13 +147,12 @@ class LocalStore(ContentStore):
         self, ref: str, expected: Digest | None, total: int | None, wait: timedelta | None
     ) -> Writer:
         from lading.stores.local import ingests, locks  # noqa: PLC0415 - for writers only
-        from lading.stores.local.ownership import locks_reach_everyone  # noqa: PLC0415 - ditto
         from lading.stores.local.writer import LocalWriter  # noqa: PLC0415 - ditto
 
         path = self._paths.ingest(ref)
         now_ns = self._clock()
         lock = locks.take(self._disk, path, ref, wait=wait, now_ns=now_ns)
-        lock.trusted = lock.trusted and locks_reach_everyone(self.root)
+        lock.trusted = lock.trusted and self._locks_reach_everyone
         try:
             if wait and expected is not None and self._blobs.settled(expected, total):
                 raise AlreadyExists(expected)  # noqa: TRY301 - it came while we waited
@@ -229,6 +229,7 @@ class LocalStore(ContentStore):
     def _prepare(self) -> None:
         """Make sure, once, that we may write here, and that the standing folders are recorded."""
         from lading.stores.local import scratch  # noqa: PLC0415 - for writers only
+        from lading.stores.local.ownership import locks_reach_everyone  # noqa: PLC0415 - ditto
 
         if self._prepared:
             return
@@ -240,5 +241,6 @@ class LocalStore(ContentStore):
                 self._blobs.record("sha256")
                 # While there is room: on a full disk `abort` needs it, to make some.
                 self._disk.make_folder(self._paths.scratch)
+                self._locks_reach_everyone = locks_reach_everyone(self.root)
                 scratch.sweep(self._disk, self._paths, self._clock())
                 self._prepared = True

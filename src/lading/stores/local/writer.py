@@ -328,7 +328,7 @@ class LocalWriter(Writer):
             if self._offset:
                 self._sync_data()
             if ingest.synced is None:
-                sidecars.sync(self._disk, folder)
+                sidecars.record(self._disk, folder, ingest.known)
                 self._disk.sync_directory(self._folder)
                 self._disk.sync_directory(self._paths.ingests)
             has_moved = closing and self._updated_ns != ingest.known.updated_ns

@@ -1,0 +1,1 @@
+"""Disks that take less than they are given, fail, and fill up."""
