@@ -57,7 +57,7 @@ class LocalStore(ContentStore):
         self._clock = clock
         self._blobs = BlobFolder(self._paths, self._disk)
         self._preparing = threading.Lock()
-        self._prepared = False
+        self._prepared = self._is_ours = False
         self._locks_reach_everyone = False
 
     @property
@@ -220,11 +220,14 @@ class LocalStore(ContentStore):
         return inspection.strays(self._paths)
 
     def _check_ours(self) -> None:
+        """Make sure, once, that the root is not containerd's."""
         from lading.stores.local.ownership import foreign  # noqa: PLC0415 - for writers only
 
-        reason: ForeignRoot | None = foreign(self.root)
-        if reason is not None:
-            raise reason
+        if not self._is_ours:
+            reason: ForeignRoot | None = foreign(self.root)
+            if reason is not None:
+                raise reason
+            self._is_ours = True
 
     def _prepare(self) -> None:
         """Make sure, once, that we may write here, and that the standing folders are recorded."""
