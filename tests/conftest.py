@@ -6,6 +6,8 @@ import sysconfig
 import hypothesis
 import pytest
 
+pytest_plugins = ["tests.support.postgresql"]
+
 # A deadline would measure the machine, not the code. Under CI the same examples run each time,
 # so that a red build can be run again; elsewhere new ones are looked for.
 hypothesis.settings.register_profile(

@@ -16,6 +16,7 @@
      ├─ OutOfRange           an offset that cannot be served
      ├─ Aborted              the ingest was ended by somebody else
      ├─ ResourceExhausted    no room left; what was written is kept
+     │   └─ DatabaseFull
      ├─ Unavailable          try again later
      │   └─ RefLocked        another writer holds this ref
      └─ DataLoss             stored bytes are not what they were
@@ -205,6 +206,17 @@ class ResourceExhausted(Error):
             f"no space left{need}; ref {self.ref!r} is kept at offset {self.offset}, "
             "free some space and resume it"
         )
+
+
+class DatabaseFull(ResourceExhausted):
+    """No room where the metadata is. Nothing of the call happened."""
+
+    def __init__(self, database: str) -> None:
+        Error.__init__(self, database)
+        self.database = database
+
+    def __str__(self) -> str:
+        return f"{self.database}: no space left for metadata; free some space and try again"
 
 
 class Unavailable(Error):

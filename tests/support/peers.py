@@ -40,6 +40,7 @@ PEERS = {
         "golang-github-containerd-containerd-dev",
     ),
     "go": Peer("go", "golang-go"),
+    "postgresql": Peer("initdb", "postgresql"),
 }
 
 

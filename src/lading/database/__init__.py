@@ -1,0 +1,1 @@
+"""Engines, transactions and migrations: the floor under the rooms that keep rows."""

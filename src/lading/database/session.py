@@ -1,0 +1,54 @@
+"""Session: what a transaction's function is given to run its statements with."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+from lading.database.statements import Statement
+
+Row = tuple[Any, ...]
+
+
+class Cursor(Protocol):
+    """What we use of a driver's cursor."""
+
+    rowcount: int
+
+    def execute(self, text: str, parameters: dict[str, Any], /) -> Any: ...
+    def executemany(self, text: str, parameters: Iterable[dict[str, Any]], /) -> Any: ...
+    def fetchone(self) -> Row | None: ...
+    def fetchall(self) -> list[Row]: ...
+    def fetchmany(self, size: int, /) -> list[Row]: ...
+
+
+class Session:
+    """One connection, inside a transaction. For the thread that was given it, until that ends."""
+
+    def __init__(self, engine: str, connection: Any) -> None:
+        self.engine, self.connection = engine, connection
+        self._cursor: Cursor = connection.cursor()
+
+    def row(self, statement: Statement, /, **parameters: Any) -> Row | None:
+        """The first row, or None."""
+        self._cursor.execute(statement.texts[self.engine], parameters)
+        return self._cursor.fetchone()
+
+    def rows(self, statement: Statement, /, **parameters: Any) -> list[Row]:
+        """Every row. For results whose size something else limits."""
+        self._cursor.execute(statement.texts[self.engine], parameters)
+        return self._cursor.fetchall()
+
+    def each(self, statement: Statement, step: int = 1000, /, **parameters: Any) -> Iterator[Row]:
+        """The rows one after another, on a cursor of their own."""
+        cursor: Cursor = self.connection.cursor()
+        cursor.execute(statement.texts[self.engine], parameters)
+        while rows := cursor.fetchmany(step):
+            yield from rows
+
+    def run(self, statement: Statement, /, **parameters: Any) -> int:
+        """Run it; say how many rows it changed."""
+        self._cursor.execute(statement.texts[self.engine], parameters)
+        return self._cursor.rowcount
+
+    def run_many(self, statement: Statement, parameters: Iterable[dict[str, Any]]) -> None:
+        """Run it once for each set of parameters."""
+        self._cursor.executemany(statement.texts[self.engine], parameters)
