@@ -1,0 +1,211 @@
+"""The writer of an ingest in a namespace: the content store's own, and the row that follows it."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from lading.content.store import Blob, ContentStore, Ingest, Labels, Writer
+from lading.database.engine import Database
+from lading.database.session import Session
+from lading.errors import (
+    AlreadyExists,
+    DigestMismatch,
+    Error,
+    InvalidArgument,
+    NotFound,
+    SizeMismatch,
+    Unavailable,
+)
+from lading.metadata import labels as label_rows
+from lading.metadata.claims import Claim, claim
+from lading.metadata.events import BlobCreated, Events
+from lading.metadata.names import check_labels
+from lading.metadata.rows import IngestRow, NamespaceRows
+from lading.model.digest import Data, Digest
+
+
+@contextlib.contextmanager
+def told_as(ref: str, key: str) -> Iterator[None]:
+    """Have the content store's errors name the ref as the namespace's users know it."""
+    try:
+        yield
+    except Error as error:
+        if getattr(error, "ref", None) == key:
+            error.ref = ref  # type: ignore[attr-defined]  # those that have one
+            error.args = (ref, *error.args[1:])
+        raise
+
+
+class NamespaceWriter(Writer):
+    """Made by `Namespace.writer`. `known` is a blob that need not be sent: see `_send`."""
+
+    def __init__(
+        self,
+        inner: Writer,
+        row: IngestRow,
+        *,
+        database: Database,
+        rows: NamespaceRows,
+        content: ContentStore,
+        clock: Callable[[], int],
+        events: Events,
+        known: Blob | None,
+    ) -> None:
+        self.ref = row.ref
+        self._events, self._committing = events, row.committing
+        self._inner, self._row, self._known = inner, row, known
+        self._database, self._rows, self._content, self._clock = database, rows, content, clock
+
+    @property
+    def offset(self) -> int:
+        return self._known.size if self._known else self._inner.offset
+
+    @property
+    def digest(self) -> Digest:
+        if self._known:
+            return self._known.digest
+        with told_as(self.ref, self._row.key):
+            return self._inner.digest
+
+    def status(self) -> Ingest:
+        with told_as(self.ref, self._row.key):
+            found = self._inner.status()._replace(ref=self.ref, expected=self._row.expected)
+        return found._replace(offset=self._known.size) if self._known else found
+
+    def write(self, data: Data) -> int:
+        with told_as(self.ref, self._row.key):
+            self._send()
+            return self._inner.write(data)
+
+    def copy_from(self, source: BinaryIO, *, limit: int | None = None) -> int:
+        with told_as(self.ref, self._row.key):
+            self._send()
+            return self._inner.copy_from(source, limit=limit)
+
+    def truncate(self, size: int = 0) -> None:
+        with told_as(self.ref, self._row.key):
+            self._inner.truncate(size)
+        self._known = None
+        if self._committing is not None:
+            self._set_committing(None)
+
+    def sync(self) -> None:
+        with told_as(self.ref, self._row.key):
+            self._inner.sync()
+
+    def commit(
+        self,
+        *,
+        size: int | None = None,
+        expected: Digest | None = None,
+        labels: Labels | None = None,
+    ) -> Blob:
+        check_labels(labels or {})
+        expected = expected or self._row.expected
+        with told_as(self.ref, self._row.key):
+            total = self._inner.status().total
+            held = self._claimed(self._committed_as(size, expected, total))
+            try:
+                blob = self._brought(held.digest, total if size is None else size, expected)
+            except BaseException:
+                with contextlib.suppress(Error):
+                    held.drop()
+                    self._set_committing(None)
+                raise
+        return self._acknowledged(blob, held, label_rows.to_row(labels or {}))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    # Inside
+
+    def _send(self) -> None:
+        """Bring in the bytes of a blob that was known, since they are now only the beginning."""
+        if self._known is None:
+            return
+        known = self._known
+        self._inner.truncate()
+        self._known = None
+        try:
+            file = self._content.open(known.digest)
+        except NotFound:
+            raise self._lost(known) from None
+        with file:
+            self._inner.copy_from(file)
+
+    def _lost(self, known: Blob) -> Error:
+        """What to say when a blob that need not be sent was deleted meanwhile."""
+        self._known = None
+        return Unavailable(f"{known.digest}: its bytes are gone by now; send them, from offset 0")
+
+    def _committed_as(self, size: int | None, expected: Digest | None, total: int | None) -> Digest:
+        """The digest that the commit will have if it succeeds; what cannot be is refused."""
+        size = total if size is None else size
+        if size is not None and size != self.offset:
+            raise SizeMismatch(size, self.offset)
+        if self._known is not None and expected not in {None, self._known.digest}:
+            raise DigestMismatch(expected, self._known.digest)
+        digest = self.digest
+        if expected is not None and expected.algorithm == digest.algorithm and expected != digest:
+            raise DigestMismatch(expected, digest)
+        return expected or digest
+
+    def _claimed(self, digest: Digest) -> Claim:
+        # If we die after the content store's commit, the next writer of the ref is told of it. Only
+        # what our bytes are known to have: nobody gets a blob for naming it.
+        committing = digest if digest == self.digest else None
+
+        def also(session: Session) -> None:
+            self._rows.check_lease(session)
+            self._rows.set_committing(session, self.ref, committing)
+
+        held = claim(self._database, digest, self._clock(), also, content=self._content)
+        self._committing = committing
+        return held
+
+    def _set_committing(self, digest: Digest | None) -> None:
+        self._database.note(lambda session: self._rows.set_committing(session, self.ref, digest))
+        self._committing = digest
+
+    def _brought(self, digest: Digest, size: int | None, expected: Digest | None) -> Blob:
+        """Have the bytes in the content store, under their digest, durably."""
+        if self._known is not None:
+            found = self._settled(self._known)
+            with contextlib.suppress(Error):
+                self._content.abort(self._row.key)
+            self._inner.close()
+            return found
+        try:
+            return self._inner.commit(size=size, expected=expected)
+        except AlreadyExists:
+            return self._content.blob(digest)
+
+    def _settled(self, known: Blob) -> Blob:
+        """A blob that is there already, and will be after a power cut."""
+        ref = f"settle-{known.digest}"
+        try:
+            self._content.writer(ref, expected=known.digest, total=known.size).close()
+        except AlreadyExists:
+            return self._content.blob(known.digest)
+        with contextlib.suppress(Error):
+            self._content.abort(ref)
+        raise self._lost(known)
+
+    def _acknowledged(self, blob: Blob, held: Claim, labels: str) -> Blob:
+        now_ns = self._clock()
+
+        def acknowledge(session: Session) -> bool:
+            held.redeem(session)
+            self._rows.end_ingest(session, self.ref, self._committing)
+            return self._rows.add_blob(session, blob.digest, blob.size, labels, now_ns)
+
+        if not self._database.write(acknowledge):
+            raise AlreadyExists(blob.digest)
+        self._events.emit(BlobCreated(self._rows.namespace, now_ns, blob.digest, blob.size))
+        return Blob(blob.digest, blob.size, now_ns, now_ns, label_rows.from_row(labels))
+
+
+def check_total(total: int | None) -> None:
+    """Refuse what can be no size."""
+    if total is not None and total < 0:
+        raise InvalidArgument(f"a total of {total} bytes: it cannot be negative")
