@@ -12,6 +12,7 @@ from click.testing import CliRunner
 import lading
 from lading import LocalStore
 from lading.cli.program import program
+from lading.metadata import Metadata
 
 COMMAND = [sys.executable, "-m", "lading.cli"]
 SOURCE = str(Path(lading.__file__).parents[1])
@@ -28,9 +29,30 @@ def store(root):
 
 
 @pytest.fixture
+def database(root):
+    """Where a root's database is, once it is made."""
+    return root / "metadata.db"
+
+
+@pytest.fixture
+def metadata(database, store):
+    """The metadata of the root. Asking for it makes the database."""
+    with Metadata(f"sqlite:///{database}", content=store) as opened:
+        yield opened
+
+
+@pytest.fixture
+def images(metadata):
+    """A namespace of the root."""
+    return metadata.namespace("images")
+
+
+@pytest.fixture
 def run(root, monkeypatch):
     """Run a command line in this process, on the test's own root."""
-    for name in ("LADING_ROOT", "LADING_PROGRESS", "COLUMNS", "XDG_DATA_HOME"):
+    for name in ("ROOT", "PROGRESS", "NAMESPACE", "METADATA", "LEASE"):
+        monkeypatch.delenv(f"LADING_{name}", raising=False)
+    for name in ("COLUMNS", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LADING_ROOT", str(root))
 

@@ -43,6 +43,14 @@ def test_verbs_and_options_are_completed(environment):
         "plain,json",
     ]
     assert completed(environment, "bash", "lading ingest ", "2") == ["file,"]
+    assert completed(environment, "bash", "lading leases re", "2") == [
+        "plain,renew",
+        "plain,resources",
+    ]
+    assert completed(environment, "bash", "lading images create --me", "3") == [
+        "plain,--media-type",
+        "plain,--metadata",
+    ]
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")

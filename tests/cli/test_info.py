@@ -80,7 +80,13 @@ def test_the_store_is_shown(run, store, root):
     done = run("info", "--store")
     assert done.exit_code == 0
     assert f"root:             {root}\nexists:           no\n" in done.stdout
-    assert json.loads(run("info", "--store", "--json").stdout) == store.facts()
+    shown = json.loads(run("info", "--store", "--json").stdout)
+    assert shown == {**store.facts(), "metadata": None, "namespace": "default"}
+
+
+def test_the_store_is_shown_with_its_database(run, root, metadata):
+    shown = json.loads(run("--namespace", "images", "info", "--store", "--json").stdout)
+    assert (shown["metadata"], shown["namespace"]) == (f"sqlite:///{root}/metadata.db", "images")
 
 
 def test_it_shows_the_store_or_something_in_it(run):

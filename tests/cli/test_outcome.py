@@ -39,6 +39,7 @@ CODES = {
     errors.OutOfRange(2, 1): 1,
     errors.Aborted("r"): 7,
     errors.ResourceExhausted("r", 5): 7,
+    errors.DatabaseFull("metadata.db"): 7,
     errors.Unavailable("later"): 7,
     errors.RefLocked("r", holder="process 1", since=NOON): 6,
     errors.DataLoss(ABSENT, "rotten"): 5,

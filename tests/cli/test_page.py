@@ -6,6 +6,7 @@ import re
 import pytest
 
 from lading import Digest
+from lading.cli.gc import _Line, _record
 from lading.cli.outcome import Outcome
 from lading.cli.program import VERBS
 from tests.architecture.pages import ROOT, rows
@@ -80,7 +81,9 @@ def test_ingests_have_the_documented_form(run, store):
 
 def test_the_store_has_the_documented_form(run, root):
     check("The store", run("info", "--store", "--json").stdout)
-    root.write_bytes(b"no folder")
+    state = root.parent / "io.containerd.metadata.v1.bolt"
+    state.mkdir()
+    (state / "meta.db").write_bytes(b"")
     assert check("The store", run("info", "--store", "--json").stdout)["why_not_writable"]
 
 
@@ -105,8 +108,71 @@ def test_findings_have_the_documented_form(run, store, root):
     assert [record["kind"] for record in records] == ["bad", "stray", "missing"]
     assert records[0]["digest"] == bad
     check("The sum", total)
-    for kind in (*(record["kind"] for record in records), "unread"):
+    for kind in (*(record["kind"] for record in records), "unread", "orphan"):
         assert f"`{kind}`" in section("A finding")
+
+
+def test_what_a_namespace_has_has_the_documented_form(run):
+    digest = run("--namespace", "default", "ingest", stdin=b"bytes").stdout.strip()
+    check("A namespace", run("namespaces", "ls", "--json").stdout)
+    check("A namespace", run("namespaces", "label", "other", "a=b", "--json").stdout)
+    for words in (["create", "--id", "l"], ["renew", "l"], ["ls"]):
+        check("A lease", run("leases", *words, "--json").stdout)
+    forever = run("leases", "create", "--keep", "--json").stdout
+    assert check("A lease", forever)["expires_at"] is None
+    for words in (
+        ["create", "a", digest],
+        ["tag", "a", "b"],
+        ["label", "a", "x=y"],
+        ["ls", "name==a"],
+    ):
+        check("An image", run("images", *words, "--json").stdout)
+    run("ingest", "--ref", "parts", "--keep-open", stdin=b"part")
+    run("leases", "add", "l", digest, "--ref", "parts", "--image", "a")
+    kinds = [
+        check("A resource", line)["kind"]
+        for line in run("leases", "resources", "l", "--json").stdout.splitlines()
+    ]
+    assert sorted(f"`{kind}`" for kind in kinds) == sorted(
+        re.findall(r"`(?:content|ingests|images)`", section("A resource"))
+    )
+    check("What is gone", run("namespaces", "rm", "other", "--json").stdout)
+    check("What is gone", run("images", "rm", "a", "--json").stdout)
+    line = run("leases", "rm", "l", "--json").stdout
+    check("What is gone", line.replace('"id"', '"name"'))
+
+
+def test_a_collection_has_the_documented_form(run, store, metadata):
+    keep = {"containerd.io/gc.root": "yes"}
+    metadata.namespace("a").add(b"kept", labels=keep)
+    metadata.namespace("b").add(b"loose")
+    store.add(b"orphan")
+    *lines, total = run("gc", "--dry-run", "--json").stdout.splitlines()
+    records = [check("A line of the ledger", line) for line in lines]
+    assert {(record["namespace"], record["goes"]) for record in records} == {
+        ("a", False),
+        ("b", True),
+        (None, False),
+    }
+    check("The sum of the ledger", total)
+    check("A collection", run("gc", "--json").stdout)
+
+
+def test_an_idle_ingest_has_the_documented_form():
+    line = _Line("ingest", "images", "stale", 4, goes=True, reason="idle")
+    check("An idle ingest", json.dumps(_record(line)))
+
+
+def test_a_rebuild_has_the_documented_form(run, store, metadata):
+    kept = metadata.namespace("images").add(b"gone").digest
+    store.path(kept).unlink()
+    store.add(b"bytes")
+    begin(store, "images/parts", b"part")
+    begin(store, "x" * 600, b"part")
+    *lines, total = run("metadata", "rebuild", "--json").stdout.splitlines()
+    kinds = [check("An adoption", line)["kind"] for line in lines]
+    assert sorted(kinds) == ["adopted", "missing", "orphan", "resumable"]
+    check("The sum of a rebuild", total)
 
 
 @pytest.mark.parametrize("words", ["ingest {file}", "get {digest} -o {file}", "verify {digest}"])

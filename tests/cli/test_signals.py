@@ -159,7 +159,7 @@ def test_a_file_that_was_being_added_is_added_from_where_it_was(store, tmp_path,
     report = Progress("ingest", "layer", None)
     report(len("before "))
     session = Session()
-    session.root = str(store.root)
+    session.given["root"] = str(store.root)
     source = Source(str(file), str(file), "other", identity=(1,))
     told = Resumption(session, store, source, "r", ("--append",), True, report).kept()  # noqa: FBT003 - a field
     assert told.startswith("ref 'r' is kept at offset 12; go on with: tail -c +6 -- ")

@@ -22,6 +22,7 @@ HEAVY = {
     "shlex",
     "shutil",
     "socket",
+    "sqlalchemy",
     "sqlite3",
     "ssl",
     "subprocess",
@@ -86,3 +87,10 @@ def test_a_listing_loads_nothing_of_what_writes(environment, store):
 def test_json_is_loaded_by_those_who_ask_for_it(environment, store):
     store.add(b"bytes")
     assert "json" in loaded(environment, "ls", "--json")
+
+
+def test_a_listing_of_a_namespace_loads_no_sqlalchemy(environment, metadata):
+    metadata.namespace("default").add(b"bytes")
+    modules = loaded(environment, "ls")
+    assert "sqlite3" in modules
+    assert modules & {"sqlalchemy", "alembic", "psycopg"} == set()

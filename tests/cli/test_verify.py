@@ -110,6 +110,7 @@ def test_json_has_the_findings_and_then_the_sum(run, root, store, good, bad):
         "missing": 0,
         "unread": 0,
         "stray": 1,
+        "orphan": 0,
     }
 
 

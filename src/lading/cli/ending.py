@@ -1,4 +1,4 @@
-"""Ending blobs and ingests, one after the other: what `lading rm` and `lading abort` share."""
+"""Ending things, one after the other: what `lading rm`, `lading abort` and others share."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -23,13 +23,13 @@ def ignore_missing_option(function: Decorated) -> Decorated:
 def end_each(
     session: Session,
     names: Sequence[str],
-    end: Callable[[str], int],
+    end: Callable[[str], int | None],
     *,
     key: str,
     as_json: bool,
     ignore_missing: bool,
 ) -> Outcome:
-    """Call `end` on every name, whatever fails between; it returns the bytes that were freed.
+    """Call `end` on every name, whatever fails between; it returns the bytes of what is gone.
 
     Each is reported as soon as it is gone, and flushed: what is printed is gone, even if the
     process is killed in the next moment.

@@ -2,11 +2,19 @@
 
 import click
 
-from lading.cli.listing import Record, blob_record, facts, ingest_record, json_lines, show
+from lading.cli.listing import (
+    Record,
+    blob_record,
+    facts,
+    ingest_record,
+    json_lines,
+    path_of,
+    show,
+)
 from lading.cli.options import format_option, verb
 from lading.cli.outcome import FAILURES, Outcome, complain, worst
 from lading.cli.session import Session
-from lading.content.store import check_ref
+from lading.content.store import ContentStore, check_ref
 from lading.errors import InvalidDigest, NotFound
 from lading.model.digest import ALGORITHMS, Digest
 from lading.stores.local.store import LocalStore
@@ -25,14 +33,17 @@ def command(
     """
     if about_store == bool(names):
         raise click.UsageError("Name a DIGEST or REF, or --store", click.get_current_context())
-    store = session.store()
+    content = session.content()
     if about_store:
-        _show([dict(store.facts())], as_json=as_json)
+        address = _without_password(session.database) if session.has_database else None
+        about: Record = {**content.facts(), "metadata": address, "namespace": session.namespace}
+        _show([about], as_json=as_json)
         return Outcome.OK
+    store = session.store()
     outcomes = []
     for number, name in enumerate(names):
         try:
-            record = _record(store, name)
+            record = _record(store, content, name)
         except FAILURES as failure:
             outcomes.append(complain(failure, debug=session.debug))
             continue
@@ -42,10 +53,10 @@ def command(
     return worst(outcomes)
 
 
-def _record(store: LocalStore, name: str) -> Record:
+def _record(store: ContentStore, content: LocalStore, name: str) -> Record:
     try:
         digest = Digest.parse(name)
-        return blob_record(store.blob(digest)) | {"path": str(store.path(digest))}
+        return blob_record(store.blob(digest)) | {"path": path_of(content, digest)}
     except (InvalidDigest, NotFound) as absent:
         try:
             return ingest_record(store.ingest(check_ref(name)))
@@ -58,3 +69,12 @@ def _record(store: LocalStore, name: str) -> Record:
 def _show(records: list[Record], *, as_json: bool) -> None:
     for record in records:
         show(json_lines([record]) if as_json else facts(record))
+
+
+def _without_password(address: str) -> str:
+    scheme, separator, rest = address.partition("://")
+    if scheme == "sqlite":
+        return address
+    user, at, host = rest.rpartition("@")
+    name, _, _ = user.partition(":")
+    return f"{scheme}{separator}{name}{at}{host}"

@@ -1,6 +1,7 @@
 """`lading ingest`: a file or a stream becomes a blob, or goes on becoming one."""
 
 import os
+import time
 
 import click
 
@@ -8,12 +9,16 @@ from lading.cli.listing import show
 from lading.cli.options import DIGEST, FILE, REF, Wait, progress_option, verb, wait_option
 from lading.cli.outcome import Complaint, Outcome, outcome_of, sentence_of
 from lading.cli.progress import progress_of
+from lading.cli.quantities import time_text
 from lading.cli.resumption import Resumption
 from lading.cli.session import Session
 from lading.cli.source import STDIN, source_of
 from lading.content import transfer
-from lading.errors import DigestMismatch, Error, ResourceExhausted, SizeMismatch
+from lading.content.store import ContentStore, Labels
+from lading.errors import DigestMismatch, Error, NotFound, ResourceExhausted, SizeMismatch
 from lading.model.digest import Digest
+
+ROOT = "containerd.io/gc.root"
 
 
 @verb
@@ -30,6 +35,12 @@ from lading.model.digest import Digest
 )
 @click.option("--append", is_flag=True, help="Add at the end of what the ref holds, and commit.")
 @click.option("--keep-open", is_flag=True, help="Add, do not commit, and print the offset.")
+@click.option(
+    "--lease",
+    metavar="ID",
+    envvar="LADING_LEASE",
+    help="The lease that keeps it from collection. Default: $LADING_LEASE, else a label does.",
+)
 @wait_option
 @progress_option
 def command(
@@ -41,6 +52,7 @@ def command(
     expected_digest: Digest | None,
     append: bool,
     keep_open: bool,
+    lease: str | None,
     wait: Wait,
     progress: str,
 ) -> None:
@@ -52,14 +64,16 @@ def command(
     """
     if append and ref is None:
         raise click.UsageError("--append needs the --ref to add to", click.get_current_context())
-    store = session.store()
+    store, labels = _kept_by(session, lease)
     adds = append or keep_open
     with source_of(file, expected_digest) as source:
         ref = ref or source.default_ref
         size = source.size if expected_size is None and not adds else expected_size
         title = "standard input" if source.name == STDIN else os.path.basename(source.name)  # noqa: PTH119 - stays a text
         with progress_of(progress, "ingest", title, total=size) as report:
-            options = _repeated(expected_size, expected_digest, append=append, keep_open=keep_open)
+            options = _repeated(
+                expected_size, expected_digest, append=append, keep_open=keep_open, lease=lease
+            )
             resumption = Resumption(session, store, source, ref, options, adds, report)
             session.kept = resumption.kept
             report.ref = ref
@@ -87,6 +101,7 @@ def command(
                         expected=expected_digest,
                         total=expected_size,
                         append=append,
+                        labels=labels,
                         wait=wait,
                         progress=report,
                     )
@@ -109,6 +124,18 @@ def command(
             )
 
 
+def _kept_by(session: Session, lease: str | None) -> tuple[ContentStore, Labels | None]:
+    """Open the store, and say how the blob is labelled so that no collection takes it."""
+    if lease is None:
+        store = session.store(makes=True)
+        # What somebody stores by hand is wanted until somebody deletes it.
+        return store, {ROOT: time_text(time.time_ns()) or "true"} if session.has_database else None
+    metadata = session.metadata()
+    if metadata is None:
+        raise NotFound(lease, "lease")
+    return metadata.namespace(session.namespace).leased(lease), None
+
+
 def _complaint(failure: OSError | Error, advice: str) -> Complaint:
     return Complaint(f"{sentence_of(failure)}; {advice}", outcome_of(failure))
 
@@ -123,7 +150,7 @@ def _going_on(*, adds: bool, sure: bool) -> str:
 
 
 def _repeated(
-    size: int | None, digest: Digest | None, *, append: bool, keep_open: bool
+    size: int | None, digest: Digest | None, *, append: bool, keep_open: bool, lease: str | None
 ) -> tuple[str, ...]:
     """The options that a resume has to repeat."""
     return (
@@ -131,4 +158,5 @@ def _repeated(
         *(("--expected-digest", digest) if digest is not None else ()),
         *(("--append",) if append else ()),
         *(("--keep-open",) if keep_open else ()),
+        *(("--lease", lease) if lease is not None else ()),
     )

@@ -7,13 +7,22 @@ first, and JSON is one object per line: `jq` reads it as it comes, and `jq -s` m
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 from lading.cli.quantities import time_text
 from lading.cli.quoting import escaped
 from lading.content.store import Blob, Ingest
+from lading.errors import NotFound
+from lading.model.digest import Digest
+
+if TYPE_CHECKING:
+    from lading.stores.local.store import LocalStore
 
 Value = str | int | bool | None | Mapping[str, str]
 Record = dict[str, Value]
+
+ORPHAN = "no namespace has it; `lading metadata rebuild` adopts it"
+"""Why a blob is reported that the content store has and the database does not."""
 
 _ROWS_MEASURED = 512
 """The widths of a table are those of its first rows; a wider one later only stands out."""
@@ -40,6 +49,25 @@ def ingest_record(ingest: Ingest) -> Record:
         "started_at": time_text(ingest.started_ns),
         "updated_at": time_text(ingest.updated_ns),
     }
+
+
+def path_of(content: "LocalStore", digest: Digest) -> str | None:
+    """Find the file that holds a blob; None where it is gone, whatever a namespace says."""
+    try:
+        return str(content.path(digest))
+    except NotFound:
+        return None
+
+
+def labels_text(labels: Mapping[str, str]) -> str:
+    """Write labels into one cell of a table."""
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or "-"
+
+
+def show_labels(labels: Mapping[str, str], record: Record, *, as_json: bool) -> None:
+    """Show what is labelled now: the labels, one a line, or the whole for a program."""
+    lines = (escaped(f"{key}={value}") for key, value in sorted(labels.items()))
+    show(json_lines([record]) if as_json else lines)
 
 
 def json_lines(records: Iterable[Record]) -> Iterator[str]:

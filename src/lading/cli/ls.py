@@ -5,14 +5,14 @@ import time
 import click
 
 from lading.cli.listing import blob_record, json_lines, show, table
-from lading.cli.options import format_option, verb
+from lading.cli.options import format_option, quiet_option, verb
 from lading.cli.quantities import age_text, size_text
 from lading.cli.session import Session
 
 
 @verb
 @click.argument("filters", metavar="[FILTER]...", nargs=-1)
-@click.option("-q", "--quiet", is_flag=True, help="Print digests alone.")
+@quiet_option("digests")
 @format_option
 def command(session: Session, filters: tuple[str, ...], *, quiet: bool, as_json: bool) -> None:
     """List the blobs.

@@ -57,6 +57,16 @@ def _root(text: str) -> str:
     return text
 
 
+def _labels(texts: tuple[str, ...]) -> dict[str, str]:
+    labels = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not key or not separator:
+            raise InvalidArgument(f"{text!r} is no label; write KEY=VALUE, or KEY= to delete it")
+        labels[key] = value
+    return labels
+
+
 FILE = _File(allow_dash=True)
 DIGEST = _Read("digest", Digest.parse)
 REF = _Read("ref", check_ref)
@@ -65,15 +75,30 @@ _ROOT = _Read("folder", _root)
 
 
 def global_options() -> list[click.Parameter]:
-    """Make --root and --debug, which stand before or after the verb; after it wins."""
+    """Make what stands before or after the verb; after it wins."""
     return [
         click.Option(
             ["--root"],
             type=_ROOT,
             expose_value=False,
-            callback=_set_root,
+            callback=_set_given,
             help="The folder of the store. Default: $LADING_ROOT, else "
             "$XDG_DATA_HOME/lading, else ~/.local/share/lading.",
+        ),
+        click.Option(
+            ["--namespace"],
+            metavar="NAME",
+            expose_value=False,
+            callback=_set_given,
+            help="The namespace to work in. Default: $LADING_NAMESPACE, else default.",
+        ),
+        click.Option(
+            ["--metadata"],
+            metavar="URL",
+            expose_value=False,
+            callback=_set_given,
+            help="The database of namespaces. Default: $LADING_METADATA, else metadata.db in the "
+            "root, which is made when it is first needed.",
         ),
         click.Option(
             ["--debug"],
@@ -100,12 +125,65 @@ class Verb(click.Command):
     context_class = Context
 
 
+class VerbGroup(click.Group):
+    """Verbs under one word: `lading leases ls`."""
+
+    context_class = Context
+
+    def add(self, name: str) -> Callable[[Callable[..., int | None]], click.Command]:
+        """Make a function one of the verbs."""
+
+        def add_it(function: Callable[..., int | None]) -> click.Command:
+            command = verb(function)
+            self.add_command(command, name)
+            return command
+
+        return add_it
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of the page, not of the alphabet
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, verbs = args[0], self.list_commands(ctx)
+        if name not in verbs and not ctx.resilient_parsing and not name.startswith("-"):
+            from difflib import get_close_matches  # noqa: PLC0415 - for typing errors only
+
+            near = get_close_matches(name, verbs, n=1)
+            meant = f", did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"There is no verb {name!r}{meant}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(self.explained())
+
+    def explained(self) -> list[tuple[str, str]]:
+        """Each verb and the first sentence of its help."""
+        return [
+            (name, (verb.help or "").partition("\n")[0]) for name, verb in self.commands.items()
+        ]
+
+
 def verb(function: Callable[..., int | None]) -> click.Command:
     """Make a command of a function that takes the `Session` first and returns its exit code."""
     settings = {"help_option_names": ["-h", "--help"]}
     command = click.command(cls=Verb, context_settings=settings)(click.pass_obj(function))
     command.params += global_options()
     return command
+
+
+def verbs(name: str, explanation: str) -> VerbGroup:
+    """Make a group of verbs."""
+    return VerbGroup(
+        name,
+        help=explanation,
+        params=global_options(),
+        no_args_is_help=False,  # it would be an error that is a page long
+        subcommand_metavar="VERB ...",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
 
 
 def format_option(function: Decorated) -> Decorated:
@@ -141,6 +219,28 @@ def progress_option(function: Decorated) -> Decorated:
     )(function)
 
 
+def labels_argument(function: Decorated) -> Decorated:
+    """Add KEY=VALUE..., which the verb sees as `labels`."""
+    return click.argument(
+        "labels",
+        metavar="[KEY=VALUE]...",
+        nargs=-1,
+        callback=lambda ctx, param, texts: _labels(texts),
+    )(function)
+
+
+def quiet_option(what: str) -> Callable[[Decorated], Decorated]:
+    """Add -q, which the verb sees as `quiet`."""
+    return click.option("-q", "--quiet", is_flag=True, help=f"Print {what} alone.")
+
+
+def replace_option(function: Decorated) -> Decorated:
+    """Add --replace, which the verb sees as `replace`."""
+    return click.option("--replace", is_flag=True, help="Delete all labels that are not named.")(
+        function
+    )
+
+
 def wait_option(function: Decorated) -> Decorated:
     """Add --wait, which the verb sees as `wait`: a `timedelta` or None."""
     return click.option(
@@ -159,9 +259,10 @@ def _remember_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         ctx.meta[_JSON] = True
 
 
-def _set_root(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+def _set_given(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if value is not None:
-        ctx.ensure_object(Session).root = value
+        assert param.name is not None
+        ctx.ensure_object(Session).given[param.name] = value
 
 
 def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click calls it so

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import click
 
-from lading.cli.options import Context, global_options
+from lading.cli.options import VerbGroup, global_options
 from lading.cli.outcome import Outcome, conclude
 from lading.cli.session import Session
 
@@ -20,15 +20,19 @@ VERBS = {
     "abort": "End ingests and free their room.",
     "rm": "Delete blobs.",
     "verify": "Read blobs and compare them with their digests.",
+    "label": "Set labels of a blob, and show all that it has.",
+    "namespaces": "List, label and delete namespaces.",
+    "leases": "Make and end leases, which keep blobs from collection.",
+    "images": "Give names to blobs.",
+    "gc": "Delete the blobs that nothing keeps.",
+    "metadata": "Mend the database of namespaces.",
     "completion": "Print the completion script of a shell.",
 }
 """The first sentence of each verb's help, so that the listing loads none of them."""
 
 
-class _Program(click.Group):
+class _Program(VerbGroup):
     """A group that loads a verb when it is named."""
-
-    context_class = Context
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -39,21 +43,8 @@ class _Program(click.Group):
         command: click.Command = import_module(f"lading.cli.{cmd_name}").command
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name not in VERBS and not ctx.resilient_parsing and not name.startswith("-"):
-            from difflib import get_close_matches  # noqa: PLC0415 - for typing errors only
-
-            near = get_close_matches(name, VERBS, n=1)
-            meant = f", did you mean {near[0]!r}?" if near else ""
-            ctx.fail(f"There is no verb {name!r}{meant}")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
+    def explained(self) -> list[tuple[str, str]]:
+        return list(VERBS.items())
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -66,7 +57,11 @@ class _Program(click.Group):
         session = Session()
         extra |= {"prog_name": "lading", "standalone_mode": False, "obj": session}
         run: Callable[[], int | None] = lambda: super(_Program, self).main(args, **extra)  # noqa: E731 - `super` needs its arguments here
-        sys.exit(conclude(run, session))
+        try:
+            outcome = conclude(run, session)
+        finally:
+            session.close()
+        sys.exit(outcome)
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click calls it so

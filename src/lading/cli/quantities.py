@@ -39,8 +39,8 @@ def age_text(then_ns: int, now_ns: int) -> str:
         return "less than a second"
     for limit, unit, word in _AGES:
         if seconds < limit:
-            return _counted(seconds // unit, word)
-    return _counted(seconds // (365 * _DAY), "year")
+            return counted(seconds // unit, word)
+    return counted(seconds // (365 * _DAY), "year")
 
 
 def time_text(nanoseconds: int) -> str | None:
@@ -82,5 +82,13 @@ def duration(text: str) -> timedelta:
         raise InvalidArgument(f"{text!r} is longer than any wait") from None
 
 
-def _counted(count: int, word: str) -> str:
+def counted(count: int, word: str) -> str:
+    """Write a number of things."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def span_until(then_ns: int | None, now_ns: int) -> str:
+    """Write how far off the end of something is."""
+    if then_ns is None:
+        return "never"
+    return "expired" if then_ns <= now_ns else f"in {age_text(now_ns, then_ns)}"

@@ -1,32 +1,98 @@
-"""What one run of the command knows: the root it works on, and what to say if it is stopped."""
+"""What one run of the command knows: where it works, and what to say if it is stopped."""
 
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lading.content.store import ContentStore
+    from lading.metadata.catalog import Metadata
     from lading.stores.local.store import LocalStore
+
+DEFAULT_NAMESPACE = "default"
 
 
 class Session:
     """One run: filled by the global options, read by the verbs."""
 
     def __init__(self) -> None:
-        self.root: str | None = None
-        """As it was given on the command line, which a resume repeats."""
+        self.given: dict[str, str] = {}
+        """--root, --metadata and --namespace as the command line has them; a resume repeats it."""
         self.debug = False
         self.kept: Callable[[], str] = lambda: "nothing was changed"
         """What a signal leaves behind, and how to go on, for the sentence that ends the run."""
+        self._metadata: Metadata | None = None
 
-    def store(self) -> "LocalStore":
-        """Open the store. Nothing is made on disk before the first write."""
+    @property
+    def root(self) -> str:
+        """The folder of the content store."""
+        return root_of(self.given.get("root"), os.environ)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that the verb works in."""
+        return self._chosen("namespace") or DEFAULT_NAMESPACE
+
+    @property
+    def database(self) -> str:
+        """The address of the database, whether or not it is there."""
+        own = os.path.join(os.path.abspath(self.root), "metadata.db")  # noqa: PTH100, PTH118 - as in `root_of`
+        return self._chosen("metadata") or f"sqlite:///{own}"
+
+    @property
+    def has_database(self) -> bool:
+        """Whether the database is there. One on a server is taken to be."""
+        scheme, _, path = self.database.partition(":///")
+        return scheme != "sqlite" or os.path.exists(path)  # noqa: PTH110 - as in `root_of`
+
+    def content(self) -> "LocalStore":
+        """Open the content store. Nothing is made on disk before the first write."""
         from lading.stores.local.store import LocalStore  # noqa: PLC0415 - not for `--help`
 
-        return LocalStore(root_of(self.root, os.environ))
+        return LocalStore(self.root)
+
+    def store(self, *, makes: bool = False) -> "ContentStore":
+        """Open what a verb works on: the namespace, or the content store where there is none.
+
+        A root without a database is the namespace `default`, and any other one is empty there.
+        A verb that `makes` things makes a database for who names a namespace or a database.
+        """
+        chosen = self._chosen("namespace") or self._chosen("metadata")
+        metadata = self.metadata(makes=makes and bool(chosen))
+        if metadata is not None:
+            return metadata.namespace(self.namespace)
+        if self.namespace == DEFAULT_NAMESPACE:
+            return self.content()
+        from lading.stores.local.store import LocalStore  # noqa: PLC0415 - not for `--help`
+
+        return LocalStore(os.path.join(self.root, "metadata.db", "none"))  # noqa: PTH118 - a folder that is not there
+
+    def metadata(self, *, makes: bool = False, rebuilds: bool = False) -> "Metadata | None":
+        """Open the metadata; None where there is no database and this does not make one."""
+        if self._metadata is None and (makes or self.has_database):
+            from lading.cli.database import opened  # noqa: PLC0415 - this loads what speaks SQL
+
+            self._metadata = opened(self, rebuilds=rebuilds)
+        return self._metadata
+
+    def made_metadata(self, *, rebuilds: bool = False) -> "Metadata":
+        """Open the metadata, which this makes where there is none."""
+        metadata = self.metadata(makes=True, rebuilds=rebuilds)
+        assert metadata is not None
+        return metadata
 
     def words(self, *words: str) -> list[str]:
-        """Begin a command line that works on the same root."""
-        return ["lading", *(["--root", self.root] if self.root is not None else []), *words]
+        """Begin a command line that works in the same place."""
+        options = [part for name, value in self.given.items() for part in (f"--{name}", value)]
+        return ["lading", *options, *words]
+
+    def close(self) -> None:
+        """Let go of the database. Safe to call twice."""
+        if self._metadata is not None:
+            self._metadata.close()
+
+    def _chosen(self, name: str) -> str | None:
+        return self.given.get(name) or os.environ.get(f"LADING_{name.upper()}") or None
 
 
 def root_of(given: str | None, environment: Mapping[str, str]) -> str:

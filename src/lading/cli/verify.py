@@ -4,23 +4,27 @@ from collections.abc import Iterable, Iterator
 
 import click
 
-from lading.cli.listing import Record, json_lines, show
+from lading.cli.listing import ORPHAN, Record, json_lines, path_of, show
 from lading.cli.options import DIGEST, format_option, progress_option, verb
 from lading.cli.outcome import Outcome, outcome_of, say, worst
 from lading.cli.progress import Progress, progress_of
 from lading.cli.quantities import size_text
 from lading.cli.quoting import escaped
 from lading.cli.session import Session
-from lading.content.store import Blob
+from lading.content.store import Blob, ContentStore
 from lading.content.transfer import verify
 from lading.errors import DataLoss, Error, NotFound
 from lading.model.digest import Digest
 from lading.stores.local.store import LocalStore
 
+_NO_FAILURES = {"stray", "orphan"}
+
 
 @verb
 @click.argument("digests", metavar="[DIGEST]...", nargs=-1, type=DIGEST)
-@click.option("--all", "everything", is_flag=True, help="Every blob, and report stray files.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Every blob; report stray files and orphans."
+)
 @click.option("--filter", "filters", metavar="FILTER", multiple=True, help="Blobs it accepts.")
 @format_option
 @progress_option
@@ -36,12 +40,13 @@ def command(
     """Read blobs and compare them with their digests.
 
     Prints a line for each that is bad and goes on; a summary follows on stderr. The exit code is
-    5 if any is bad. Stray files, which --all reports, are no failure.
+    5 if any is bad. Stray files, and blobs that no namespace has, are reported by --all and are
+    no failure.
     """
     if bool(digests) + everything + bool(filters) != 1:
         raise click.UsageError("Name DIGESTs, or --all, or --filter", click.get_current_context())
     store = session.store()
-    audit = _Audit(store, as_json=as_json)
+    audit = _Audit(store, session.content(), as_json=as_json)
     session.kept = lambda: f"nothing was changed; {audit.summary()}"
     with progress_of(progress, "verify", "", elsewhere="none") as report:
         if digests:
@@ -50,6 +55,11 @@ def command(
             audit.check_listed(store.blobs(*filters), report)
     if everything:
         audit.report_strays()
+        metadata = session.metadata()
+        if metadata is not None:
+            from lading.metadata.rebuild import orphans  # noqa: PLC0415 - an extra
+
+            audit.report_orphans(orphans(metadata))
     if as_json:
         show(json_lines([audit.counts()]))
     say(audit.summary())
@@ -59,11 +69,11 @@ def command(
 class _Audit:
     """What one run has read, and what it has found."""
 
-    def __init__(self, store: LocalStore, *, as_json: bool) -> None:
-        self._store, self._as_json = store, as_json
+    def __init__(self, store: ContentStore, content: LocalStore, *, as_json: bool) -> None:
+        self._store, self._content, self._as_json = store, content, as_json
         self.outcomes: list[Outcome] = []
         self._checked = self._size = 0
-        self._found = {"bad": 0, "missing": 0, "unread": 0, "stray": 0}
+        self._found = {"bad": 0, "missing": 0, "unread": 0, "stray": 0, "orphan": 0}
 
     def check_named(self, digests: Iterable[Digest], report: Progress) -> None:
         """Check blobs that somebody asked for: one that is absent is a finding."""
@@ -85,8 +95,14 @@ class _Audit:
 
     def report_strays(self) -> None:
         """Report the files of the root that are no part of a store."""
-        for path, reason in self._store.strays():
+        for path, reason in self._content.strays():
             self._report("stray", None, str(path), reason)
+
+    def report_orphans(self, blobs: Iterator[Blob]) -> None:
+        """Report the blobs that no namespace has, unread."""
+        for blob in blobs:
+            path = path_of(self._content, blob.digest)
+            self._report("orphan", blob.digest, path, ORPHAN)
 
     def counts(self) -> Record:
         """Sum up for a program."""
@@ -95,7 +111,7 @@ class _Audit:
     def summary(self) -> str:
         """Sum up for people."""
         found = [f"{count} {kind}" for kind, count in self._found.items() if count]
-        if len(found) == bool(self._found["stray"]):
+        if not any(count for kind, count in self._found.items() if kind not in _NO_FAILURES):
             found.insert(0, "all good")
         checked = f"{self._checked} blob{'' if self._checked == 1 else 's'}"
         return f"verified {checked}, {size_text(self._size)}: {', '.join(found)}"
@@ -118,7 +134,7 @@ class _Audit:
             case _:
                 kind, reason = "unread", str(failure)
         self._checked += kind == "bad"
-        path = None if kind == "missing" else str(self._store.path(digest))
+        path = None if kind == "missing" else path_of(self._content, digest)
         self._report(kind, digest, path, reason)
 
     def _report(self, kind: str, digest: Digest | None, path: str | None, reason: str) -> None:
