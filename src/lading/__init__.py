@@ -9,7 +9,6 @@ Names re-exported here need the standard library only; every other room is impor
 from typing import TYPE_CHECKING, Any
 
 from lading.content.store import Blob, ContentStore, Ingest, Writer
-from lading.content.transfer import ingest, verify
 from lading.errors import (
     Aborted,
     AlreadyExists,
@@ -24,6 +23,7 @@ from lading.errors import (
 from lading.model.digest import Digest
 
 if TYPE_CHECKING:
+    from lading.content.transfer import ingest, verify
     from lading.stores.local.store import LocalStore
 
 __all__ = [
@@ -48,9 +48,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the local store when it is named: Windows has none, and remote users need none."""
+    """Import what not everybody needs when it is named. Windows has no local store at all."""
     if name == "LocalStore":
         from lading.stores.local.store import LocalStore  # noqa: PLC0415 - see above
 
         return LocalStore
+    if name in {"ingest", "verify"}:
+        from lading.content import transfer  # noqa: PLC0415 - listings do without
+
+        return getattr(transfer, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,7 @@
 """Digest: the name of a blob, computed from its bytes."""
 
-import hashlib
 import re
+from collections.abc import Callable
 from typing import Self
 
 from lading.errors import InvalidDigest
@@ -52,12 +52,34 @@ class Digest(str):
         """Compute the digest of bytes that are at hand."""
         if algorithm not in HEX_LENGTHS:
             raise InvalidDigest(f"{algorithm}:")
+        import hashlib  # noqa: PLC0415 - costs milliseconds that `--help` and `ls` can spare
+
         return str.__new__(cls, f"{algorithm}:{hashlib.new(algorithm, bytes_of(data)).hexdigest()}")
 
     @classmethod
     def known_good(cls, algorithm: str, hex_part: str) -> Self:
         """Make a digest of parts that are known to be right, without looking at them again."""
         return str.__new__(cls, f"{algorithm}:{hex_part}")
+
+    @staticmethod
+    def reader(algorithm: str) -> "Callable[[str], Digest | None]":
+        """Make a function that makes a digest of its hex part, or None of any other text.
+
+        For long listings, where `known_good` and a regular expression are a third of the time.
+        """
+        length, prefix = HEX_LENGTHS[algorithm], f"{algorithm}:"
+        from_hex, new = bytes.fromhex, str.__new__
+
+        def read(text: str) -> Digest | None:
+            try:
+                # There and back: `fromhex` takes capitals and spaces, which would not come back.
+                if len(text) == length and from_hex(text).hex() == text:
+                    return new(Digest, prefix + text)
+            except ValueError:
+                pass
+            return None
+
+        return read
 
     @property
     def algorithm(self) -> str:

@@ -1,6 +1,5 @@
 """The blobs of one root: read, listed, and given their names."""
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -8,9 +7,9 @@ from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from lading.content.store import Blob
+from lading.content.store import NO_LABELS, Blob
 from lading.errors import AlreadyExists, NotFound
-from lading.model.digest import ALGORITHMS, HEX_LENGTHS, Digest, is_hex_of
+from lading.model.digest import ALGORITHMS, Digest
 from lading.stores.local.disk import Disk
 from lading.stores.local.faults import in_our_words
 from lading.stores.local.paths import StorePaths
@@ -57,19 +56,18 @@ class BlobFolder:
             except OSError as error:
                 with in_our_words(self._paths.algorithm(algorithm)):
                     raise error from None
-            length, known_good = HEX_LENGTHS[algorithm], Digest.known_good
+            read, make, is_file = Digest.reader(algorithm), Blob._make, stat.S_ISREG
             with entries:
                 for entry in entries:
-                    name = entry.name
-                    if len(name) != length or not is_hex_of(algorithm, name):
+                    if (digest := read(entry.name)) is None:
                         continue
                     try:
                         found = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue  # deleted while we looked
-                    if stat.S_ISREG(found.st_mode):
+                    if is_file(found.st_mode):
                         time_ns = found.st_mtime_ns
-                        yield Blob(known_good(algorithm, name), found.st_size, time_ns, time_ns)
+                        yield make((digest, found.st_size, time_ns, time_ns, NO_LABELS))
 
     def open(self, digest: Digest) -> BinaryIO:
         """Open a blob to read, or raise `NotFound`."""
@@ -156,6 +154,8 @@ class BlobFolder:
         return True
 
     def _is_whole(self, digest: Digest, size: int) -> bool:
+        import hashlib  # noqa: PLC0415 - costs milliseconds that a listing can spare
+
         try:
             with self.open(digest) as file:
                 if os.fstat(file.fileno()).st_size != size:

@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from lading.model.digest import Data
@@ -36,7 +37,7 @@ class Disk:
         """A new file in `folder` that has no name until `link` gives it one; None if there are
         no such files here. A crash leaves nothing of it.
         """
-        if not _NAMELESS or not os.path.isdir("/proc/self/fd"):
+        if not _NAMELESS or not _can_be_named():
             return None
         try:
             return os.open(folder, _NAMELESS | os.O_RDWR | os.O_CLOEXEC, 0o666)
@@ -104,12 +105,9 @@ class Disk:
 
     def link(self, file: int, target: Path) -> None:
         """Give a nameless file its name, or raise FileExistsError."""
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            # Only with a folder descriptor does Python follow /proc's link to the file itself.
-            os.link(f"/proc/self/fd/{file}", target.name, dst_dir_fd=folder)
-        finally:
-            os.close(folder)
+        # Only with some descriptor does Python follow /proc's link to the file itself. The system
+        # passes over it, since both paths are absolute.
+        os.link(f"/proc/self/fd/{file}", target, src_dir_fd=file)
 
     def link_within(self, source: Path, folder: int, name: str) -> None:
         """Give a file one more name, in an open folder, or raise FileExistsError."""
@@ -221,6 +219,12 @@ def write_whole(disk: Disk, file: int, data: Data, offset: int) -> None:
         if count == 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         done += count
+
+
+@cache
+def _can_be_named() -> bool:
+    """Whether there is a /proc through which a nameless file can get its name."""
+    return os.path.isdir("/proc/self/fd")
 
 
 @contextmanager

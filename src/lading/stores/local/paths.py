@@ -11,12 +11,10 @@
 All but the last two lines are containerd's, byte for byte; docs/on-disk-format.md has the rest.
 """
 
-import hashlib
 import os
 from pathlib import Path
-from typing import NamedTuple
 
-from lading.model.digest import Digest
+from lading.model.digest import ALGORITHMS, Digest
 
 DATA, REF, TOTAL, EXPECTED = "data", "ref", "total", "expected"
 STARTED, UPDATED, CHECKPOINT, LOCK = "startedat", "updatedat", "checkpoint", "lock"
@@ -31,31 +29,26 @@ nobody can take the ref in a folder that is still being emptied.
 
 def key_of(ref: str) -> str:
     """The folder name of a ref: its hash, since a ref can be any text."""
+    import hashlib  # noqa: PLC0415 - costs milliseconds that a listing can spare
+
     return hashlib.sha256(ref.encode()).hexdigest()
 
 
-class StorePaths(NamedTuple):
-    """The paths below one root."""
+class StorePaths:
+    """The paths below one root. The standing ones are made once: pathlib takes its time."""
 
-    root: Path
-
-    @property
-    def blobs(self) -> Path:
-        return self.root / "blobs"
-
-    @property
-    def ingests(self) -> Path:
-        return self.root / "ingest"
-
-    @property
-    def scratch(self) -> Path:
-        return self.root / "scratch"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.blobs = root / "blobs"
+        self.ingests = root / "ingest"
+        self.scratch = root / "scratch"
+        self._algorithms = {name: self.blobs / name for name in ALGORITHMS}
 
     def algorithm(self, name: str) -> Path:
-        return self.blobs / name
+        return self._algorithms[name]
 
     def blob(self, digest: Digest) -> Path:
-        return self.blobs / digest.algorithm / digest.hex
+        return self._algorithms[digest.algorithm] / digest.hex
 
     def ingest(self, ref: str) -> Path:
         return self.ingests / key_of(ref)

@@ -26,7 +26,6 @@ from lading.errors import (
     NotFound,
 )
 from lading.model.digest import Data, Digest
-from lading.stores.local.batch import LocalBatch
 from lading.stores.local.blobs import BlobFolder
 from lading.stores.local.disk import Disk
 from lading.stores.local.faults import in_our_words
@@ -115,6 +114,8 @@ class LocalStore(ContentStore):
 
     def batch(self) -> Batch:
         """Take many small blobs with one wait for the disk: see `LocalBatch`."""
+        from lading.stores.local.batch import LocalBatch  # noqa: PLC0415 - for writers only
+
         self._prepare()
         return LocalBatch(self._disk, self._paths, self._blobs, self._clock())
 

@@ -1,0 +1,1 @@
+"""How fast lading is, against rivals that do the same work in the same run; see README.md."""

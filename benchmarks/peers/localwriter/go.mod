@@ -1,0 +1,3 @@
+module lading.dev/benchmarks/localwriter
+
+go 1.24
