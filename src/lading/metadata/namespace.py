@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from lading.metadata.images import Images
     from lading.metadata.leases import Lease, LeaseRecord
 
+_ROW_SECONDS = 1.0
+"""How long a commit may take to its last step before it is taken for dead."""
+_PAUSE = 0.002
 SHAREABLE = "containerd.io/namespace.shareable"
 ROW_STEP = 500
 """Rows that one transaction adds, so that nobody waits long for a large batch."""
@@ -170,7 +173,7 @@ class Namespace(ContentStore):
                 inner = self._content.writer(key, total=total, wait=wait)
         try:
             if wait and expected is not None:
-                self._raise_if_known(expected, total)
+                self._outwait_commit(ref, expected, total)
             return self._opened(inner, IngestRow(ref, key, expected), total, was_begun=was_begun)
         except BaseException:
             self._closed(inner, ref)
@@ -285,6 +288,19 @@ class Namespace(ContentStore):
         except NotFound:
             return False
         return True
+
+    def _outwait_commit(self, ref: str, digest: Digest, total: int | None) -> None:
+        """Raise `AlreadyExists` if the writer that we waited for has committed the blob.
+
+        It lets go of the ref when the content store has the bytes, a moment before its row is there.
+        """
+        deadline = time.monotonic() + _ROW_SECONDS
+        while True:
+            self._raise_if_known(digest, total)
+            row = self._rows.found_ingest(self._database, ref)
+            if row is None or row.committing != digest or time.monotonic() > deadline:
+                return  # there is none, or it died on the way: what it sent is offered
+            time.sleep(_PAUSE)
 
     def _opened(
         self, inner: Writer, row: IngestRow, total: int | None, *, was_begun: bool
