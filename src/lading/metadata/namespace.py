@@ -292,7 +292,7 @@ class Namespace(ContentStore):
     def _outwait_commit(self, ref: str, digest: Digest, total: int | None) -> None:
         """Raise `AlreadyExists` if the writer that we waited for has committed the blob.
 
-        It lets go of the ref when the content store has the bytes, a moment before its row is there.
+        It lets go of the ref when the content store has the bytes; a moment later its row is there.
         """
         deadline = time.monotonic() + _ROW_SECONDS
         while True:
