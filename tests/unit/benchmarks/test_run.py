@@ -13,7 +13,16 @@ from benchmarks.__main__ import GROUPS
 ROOT = Path(__file__).parents[3]
 WITHOUT_GO = ("reading", "listing", "startup", "memory")
 WITH_GO = tuple(name for name in GROUPS if name not in WITHOUT_GO)
-ROWS = {"ingest": 4, "resume": 2, "small": 4, "reading": 1, "listing": 1, "startup": 2, "memory": 2}
+ROWS = {
+    "ingest": 4,
+    "resume": 2,
+    "small": 4,
+    "reading": 1,
+    "listing": 1,
+    "startup": 2,
+    "memory": 2,
+    "collecting": 2,
+}
 PATH = os.pathsep.join((str(ROOT / "src"), os.environ.get("PYTHONPATH", "")))
 
 

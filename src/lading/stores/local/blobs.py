@@ -1,5 +1,6 @@
 """The blobs of one root: read, listed, and given their names."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -76,6 +77,10 @@ class BlobFolder:
                 file = os.open(self._paths.blob(digest), _READ)
             except (FileNotFoundError, NotADirectoryError):
                 raise NotFound(digest) from None
+            except OSError as error:
+                if error.errno == errno.ELOOP:  # a link is no blob, whatever it points to
+                    raise NotFound(digest) from None
+                raise
         if not stat.S_ISREG(os.fstat(file).st_mode):
             os.close(file)
             raise NotFound(digest)

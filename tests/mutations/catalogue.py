@@ -1,0 +1,12 @@
+"""All mutations."""
+
+from tests.mutations import of_content, of_transfers
+
+MUTATIONS = (
+    *of_transfers.WRITING,
+    *of_transfers.RESUMING,
+    *of_transfers.LOCKING,
+    *of_content.PUBLISHING,
+    *of_content.BEING_THERE,
+    *of_content.ENDING,
+)

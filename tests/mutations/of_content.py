@@ -1,0 +1,232 @@
+"""Mutations of publishing, of what is there, and of ending."""
+
+from tests.mutations.mutation import (
+    AT_EACH_CALL,
+    CONFORMANCE,
+    CUTS,
+    DEAD_LOCKS,
+    FAILED_SYNCS,
+    KILLS_AND_CUTS,
+    RACES,
+    REGRESSIONS,
+    ROOM,
+    UNIT,
+    Mutation,
+    cuts,
+)
+
+WRITER = f"{ROOM}/writer.py"
+PUBLICATION = f"{ROOM}/publication.py"
+BLOBS = f"{ROOM}/blobs.py"
+BATCH = f"{ROOM}/batch.py"
+DISK = f"{ROOM}/disk.py"
+SCRATCH = f"{ROOM}/scratch.py"
+STORE = f"{ROOM}/store.py"
+
+PUBLISHING = (
+    Mutation(
+        "the bytes are not synced before they get their name",
+        WRITER,
+        "                self._sync_data()\n                self._move(publication)\n",
+        "                self._move(publication)\n",
+        cuts("commits_at_once"),
+    ),
+    Mutation(
+        "the bytes get their name before they are synced",
+        WRITER,
+        "                self._sync_data()\n                self._move(publication)\n",
+        "                self._move(publication)\n                self._sync_data()\n",
+        cuts("commits_at_once"),
+    ),
+    Mutation(
+        "the folder of a new name is not synced",
+        BLOBS,
+        "        is_new = self._named(digest, size, name, replace)\n"
+        "        self._disk.sync_directory(self._paths.algorithm(digest.algorithm))\n",
+        "        is_new = self._named(digest, size, name, replace)\n",
+        cuts("commits_at_once"),
+    ),
+    Mutation(
+        "the standing folders are not recorded",
+        DISK,
+        "            self.sync_directory(path.parent)\n        except PermissionError",
+        "            pass\n        except PermissionError",
+        (REGRESSIONS, *cuts("commits_at_once")),
+    ),
+    Mutation(
+        "a blob gets its name before its mode and time",
+        WRITER,
+        "                self._disk.seal(self._file, now_ns)\n",
+        "",
+        (REGRESSIONS,),
+    ),
+    Mutation(
+        "a new blob takes the place of the one that is there",
+        DISK,
+        "        if not kernel.rename_exclusively(folder, source, target):",
+        "        os.rename(source, target, src_dir_fd=folder)\n        if False:",
+        (REGRESSIONS, CONFORMANCE),
+    ),
+    Mutation(
+        "where locks are not trusted the file itself is published",
+        WRITER,
+        "            if self._lock.trusted and os.fstat",
+        "            if os.fstat",
+        (DEAD_LOCKS,),
+    ),
+    Mutation(
+        "a copy is published unread",
+        PUBLICATION,
+        "            if actual != self.digest:",
+        "            if False:",
+        (DEAD_LOCKS,),
+    ),
+    Mutation(
+        "a copy is published before it is synced",
+        PUBLICATION,
+        "            self.disk.seal(draft.file, self.now_ns)\n"
+        "            self.disk.sync(draft.file)\n",
+        "            self.disk.seal(draft.file, self.now_ns)\n",
+        (f"{CUTS}::test_nothing_is_lost_where_locks_are_not_trusted",),
+    ),
+    Mutation(
+        "what is added is not synced",
+        STORE,
+        "                self._disk.sync(draft.file)\n",
+        "",
+        cuts("adds"),
+    ),
+    Mutation(
+        "a batch does not sync its bytes",
+        BATCH,
+        "        if not (together and self._disk.sync_file_system(self._paths.blobs)):",
+        "        if False:",
+        cuts("batches_a_few", "batches_many"),
+    ),
+    Mutation(
+        "a batch does not sync its names",
+        BLOBS,
+        "        for algorithm in algorithms:\n"
+        "            self._disk.sync_directory(self._paths.algorithm(algorithm))\n",
+        "",
+        cuts("batches_a_few"),
+    ),
+    Mutation(
+        "a batch forgets that it failed",
+        BATCH,
+        "            self._failure, self._open = failure, False\n",
+        "            assert failure\n",
+        (f"{UNIT}/test_batch.py", "tests/faults"),
+    ),
+    Mutation(
+        "a folder whose sync failed is synced again",
+        DISK,
+        "            self._failed[path] = error\n",
+        "",
+        (REGRESSIONS, FAILED_SYNCS),
+    ),
+)
+
+BEING_THERE = (
+    Mutation(
+        "a blob that is there is not synced before it is said to be",
+        BLOBS,
+        "            with self.open(digest) as file:\n"
+        "                self._disk.sync(file.fileno())\n"
+        "        except NotFound:",
+        "            with self.open(digest) as file:\n"
+        "                file.fileno()\n"
+        "        except NotFound:",
+        (KILLS_AND_CUTS, CUTS),
+    ),
+    Mutation(
+        "the name of a blob that is there is not synced before it is said to be",
+        BLOBS,
+        "        self._disk.sync_directory(self._paths.algorithm(digest.algorithm))\n"
+        "        return blob\n",
+        "        return blob\n",
+        (KILLS_AND_CUTS, CUTS),
+    ),
+    Mutation(
+        "a blob that is there is not read before it is believed",
+        BLOBS,
+        "            if self._is_whole(digest, size):",
+        "            if True:",
+        (REGRESSIONS, CONFORMANCE),
+    ),
+    Mutation(
+        "whatever lies among the blobs is listed",
+        BLOBS,
+        "                    if is_file(found.st_mode):",
+        "                    if True:",
+        (REGRESSIONS, CONFORMANCE),
+    ),
+    Mutation(
+        "links among the blobs are followed",
+        BLOBS,
+        "_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK",
+        "_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK",
+        (f"{UNIT}/test_blobs.py", CONFORMANCE, REGRESSIONS),
+    ),
+    Mutation(
+        "containerd's root is written",
+        STORE,
+        "            if reason is not None:\n                raise reason\n",
+        "",
+        (REGRESSIONS,),
+    ),
+)
+
+ENDING = (
+    Mutation(
+        "an ingest is emptied where its ref can be taken",
+        SCRATCH,
+        "        disk.rename(folder, grave)\n",
+        "        grave = folder\n        os.stat(folder)\n",
+        (UNIT, RACES),
+    ),
+    Mutation(
+        "of an ending ingest the data goes last",
+        SCRATCH,
+        "    had_data = disk.remove(DATA, folder=folder)\n",
+        "",
+        (UNIT,),
+    ),
+    Mutation(
+        "of an ending ingest the lock goes first",
+        f"{ROOM}/paths.py",
+        "ENDING_ORDER = (DATA, CHECKPOINT, EXPECTED, TOTAL, UPDATED, STARTED, REF, LOCK)",
+        "ENDING_ORDER = (DATA, LOCK, REF, CHECKPOINT, EXPECTED, TOTAL, UPDATED, STARTED)",
+        (UNIT, RACES, CUTS),
+    ),
+    Mutation(
+        "a sweep takes what is in use",
+        SCRATCH,
+        " and not _in_use(Path(entry.path))",
+        "",
+        (UNIT,),
+    ),
+    Mutation(
+        "a sweep takes what is new",
+        SCRATCH,
+        "            if age > SWEEP_AGE_NS and",
+        "            if",
+        (UNIT,),
+    ),
+    Mutation(
+        "a committed ingest stays",
+        WRITER,
+        "            empty(self._disk, self._lock.folder)\n"
+        "            self._disk.remove_folder(self._folder)\n",
+        "            pass\n",
+        (CONFORMANCE, AT_EACH_CALL),
+    ),
+    Mutation(
+        "an abort takes no blob's bytes, but says that it did",
+        STORE,
+        "            if not scratch.bury(self._disk, self._paths, self._paths.ingest(ref)):\n"
+        '                raise NotFound(ref, "ingest")\n',
+        "            scratch.bury(self._disk, self._paths, self._paths.ingest(ref))\n",
+        (RACES, CONFORMANCE),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Processes that want the same ref at the same moment."""
