@@ -18,6 +18,7 @@ from benchmarks import (
     startup,
     table,
 )
+from benchmarks import rows as database_rows
 from benchmarks.material import ROOT
 from benchmarks.programs import interrupt
 from benchmarks.session import Session
@@ -30,6 +31,7 @@ GROUPS: dict[str, Callable[[Session], Iterator[table.Row]]] = {
     "listing": listing.rows,
     "startup": startup.rows,
     "memory": memory.rows,
+    "rows": database_rows.rows,
     "collecting": collecting.rows,
 }
 FEWEST_ROUNDS = 5

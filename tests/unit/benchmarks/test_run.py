@@ -21,6 +21,7 @@ ROWS = {
     "listing": 1,
     "startup": 2,
     "memory": 2,
+    "rows": 6,
     "collecting": 2,
 }
 PATH = os.pathsep.join((str(ROOT / "src"), os.environ.get("PYTHONPATH", "")))
