@@ -76,3 +76,7 @@ class FailingDisk(Disk):
     def sync_directory(self, path: Path):
         self._check(f"sync_directory {path.name}")
         super().sync_directory(path)
+
+    def link_within(self, source, folder, name):
+        self._check(f"link_within {name}")
+        super().link_within(source, folder, name)

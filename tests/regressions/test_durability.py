@@ -6,7 +6,13 @@ from contextlib import suppress
 
 import pytest
 
-from lading.errors import AlreadyExists, DiskFailed, NotFound, ResourceExhausted
+from lading.errors import (
+    AlreadyExists,
+    DiskFailed,
+    NotFound,
+    ResourceExhausted,
+    WriterClosed,
+)
 from lading.model.digest import Digest
 from lading.stores.local.disk import Disk
 from lading.stores.local.paths import key_of
@@ -120,6 +126,24 @@ def test_h14_a_folder_that_could_not_be_synced_is_never_said_to_be(root):
         writer.commit(expected=RIGHT)
     assert again.read(RIGHT) == HELLO
     assert list(again.ingests()) == []
+
+
+def test_h14_a_writer_whose_bytes_may_be_a_blob_writes_to_it_no_more(root):
+    disk = FailingDisk()
+    store = LocalStore(root, disk=disk)
+    store.add(b"so that the folders are there")
+    writer = store.writer("r")
+    writer.write(HELLO)
+    disk.fails["sync_directory sha256"] = errno.EIO
+    disk.fails["link_within data"] = errno.ENOSPC
+    with pytest.raises(DiskFailed):
+        writer.commit()
+    with pytest.raises(WriterClosed):
+        writer.write(b" and more")
+    assert store.read(RIGHT) == HELLO
+    disk.fails.clear()
+    with LocalStore(root).writer("r") as again:
+        assert again.offset == 0
 
 
 @pytest.mark.parametrize("left", [[], ["ref"], ["ref", "startedat", "updatedat", "checkpoint"]])

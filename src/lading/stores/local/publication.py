@@ -40,16 +40,22 @@ class Publication(NamedTuple):
         )
 
     def give_back(self, folder: int) -> bool:
-        """Where `move` failed after it had moved the file, give it its old name too.
+        """Where `move` failed after it had moved the file, give it its old name too, if that goes.
 
-        Its new name stays: somebody may have seen the blob, and been promised that it is there.
+        False if it was not moved. Its new name stays: somebody may have seen the blob, and been
+        promised that it is there.
         """
         target = self.blobs.path(self.digest)
+        try:
+            if not os.path.samestat(os.stat(target, follow_symlinks=False), os.fstat(self.file)):
+                return False
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # nobody can say, so nobody may write to it
         with contextlib.suppress(OSError):
-            if os.path.samestat(os.stat(target, follow_symlinks=False), os.fstat(self.file)):
-                self.disk.link_within(target, folder, DATA)
-                return True
-        return False
+            self.disk.link_within(target, folder, DATA)
+        return True
 
     def copy(self, paths: StorePaths) -> None:
         """Where a second writer may have the same file open, publish one that it has not.
