@@ -3,7 +3,6 @@
 import json
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import table
+from benchmarks.measuring import longest_beside
 from benchmarks.session import Session
 from lading.metadata.catalog import Metadata
 from lading.metadata.collector import ROW_STEP
@@ -99,23 +99,15 @@ def rows(session: Session) -> Iterator[table.Row]:
 
 def longest_wait(metadata: Metadata, digest: str) -> float:
     """Label a blob again and again while a collection runs; the seconds that one took at most."""
-    namespace, worst, ended = metadata.namespace(NAMESPACE), 0.0, threading.Event()
-
-    def collect() -> None:
-        try:
-            metadata.collect()
-        finally:
-            ended.set()
-
-    collection = threading.Thread(target=collect)
+    namespace = metadata.namespace(NAMESPACE)
     namespace.label(Digest(digest), {"turn": "first"})  # opens what there is to open
-    collection.start()
-    while not ended.is_set():
+
+    def label() -> float:
         started = time.perf_counter()
         namespace.label(Digest(digest), {"turn": str(started)})
-        worst = max(worst, time.perf_counter() - started)
-    collection.join()
-    return worst
+        return time.perf_counter() - started
+
+    return longest_beside(metadata.collect, label)
 
 
 def collect_by_hand(house: House) -> None:

@@ -8,6 +8,7 @@ each round, so that a slow minute of the machine falls on all of them.
 import contextlib
 import mmap
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -107,6 +108,24 @@ def interleave(
             if counted:
                 times[name].append(seconds)
     return times
+
+
+def longest_beside(work: Callable[[], object], step: Contestant) -> float:
+    """Do a step again and again while `work` runs in a thread; the most seconds that one took."""
+    ended, worst = threading.Event(), 0.0
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            ended.set()
+
+    working = threading.Thread(target=run)
+    working.start()
+    while not ended.is_set():
+        worst = max(worst, step())
+    working.join()
+    return worst
 
 
 class Ratio(NamedTuple):

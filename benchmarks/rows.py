@@ -1,5 +1,6 @@
 """Rows beside the bytes: commits, look-ups, listings, and nobody waiting for a stranger's disk."""
 
+import itertools
 import json
 import os
 import sqlite3
@@ -10,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks import table
+from benchmarks.measuring import longest_beside
 from benchmarks.session import Session
 from lading.metadata.catalog import Metadata
 from lading.metadata.namespace import Namespace
@@ -150,28 +152,23 @@ def _strangers(session: Session) -> Iterator[table.Row]:
 
 
 def _longest_wait(metadata: Metadata, size: int) -> float:
-    other, ended, worst = metadata.namespace("other"), threading.Event(), 0.0
-    piece = memoryview(bytes(1 << 20))
+    other, namespace = metadata.namespace("other"), metadata.namespace("images")
+    piece, numbers = memoryview(bytes(1 << 20)), itertools.count()
 
     def work() -> None:
-        try:
-            with other.writer("large", total=size) as writer:
-                for _ in range(size >> 20):
-                    writer.write(piece)
-                writer.commit()
-        finally:
-            ended.set()
+        with other.writer("large", total=size) as writer:
+            for _ in range(size >> 20):
+                writer.write(piece)
+            writer.commit()
 
-    working = threading.Thread(target=work)
-    working.start()
-    namespace, number = metadata.namespace("images"), 0
-    while not ended.is_set():
+    def open_one() -> float:
         started = time.perf_counter()
-        writer = namespace.writer(f"small {number}")
-        worst, number = max(worst, time.perf_counter() - started), number + 1
+        writer = namespace.writer(f"small {next(numbers)}")
+        took = time.perf_counter() - started
         writer.close()  # waits for its own sync, and so for the disk
-    working.join()
-    return worst
+        return took
+
+    return longest_beside(work, open_one)
 
 
 def _added(namespace: Namespace, count: int) -> float:

@@ -164,9 +164,19 @@ BEING_THERE = (
     Mutation(
         "links among the blobs are followed",
         BLOBS,
-        "_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK",
-        "_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK",
+        "os.open(self._paths.blob(digest), READ)",
+        "os.open(self._paths.blob(digest), READ & ~os.O_NOFOLLOW)",
         (f"{UNIT}/test_blobs.py", CONFORMANCE, REGRESSIONS),
+    ),
+    Mutation(
+        "a writer goes on in what may be a blob where it gets no old name",
+        PUBLICATION,
+        """            self.disk.link_within(target, folder, DATA)
+        return True""",
+        """            self.disk.link_within(target, folder, DATA)
+            return True
+        return False""",
+        (f"{REGRESSIONS}/test_durability.py",),
     ),
     Mutation(
         "containerd's root is written",

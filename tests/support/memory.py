@@ -23,6 +23,7 @@ from lading.content.store import (
     Labels,
     Writer,
     check_ref,
+    check_total,
     time_of,
 )
 from lading.errors import (
@@ -81,8 +82,7 @@ class MemoryStore(ContentStore):
         wait: timedelta | None = None,
     ) -> Writer:
         check_ref(ref)
-        if total is not None and total < 0:
-            raise InvalidArgument(f"a total of {total} bytes")
+        check_total(total)
         seconds = wait.total_seconds() if wait else 0
         with self._changed:
             self._changed.wait_for(

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType, TracebackType
-from typing import BinaryIO, NamedTuple, Self
+from typing import BinaryIO, NamedTuple, Self, TypeVar
 
 from lading.errors import AlreadyExists, InvalidArgument, NotFound
 from lading.model.digest import Data, Digest
@@ -27,6 +27,7 @@ REF_LIMIT = 65_536
 """Bytes of a ref in UTF-8."""
 COPY_STEP = 1 << 20
 ADD_WAIT = timedelta(minutes=1)
+Answer = TypeVar("Answer", bytes, int)
 
 
 def time_of(nanoseconds: int) -> datetime:
@@ -47,6 +48,19 @@ def check_ref(ref: str) -> str:
     if size > REF_LIMIT:
         raise InvalidArgument(f"a ref of {size} bytes is longer than {REF_LIMIT}")
     return ref
+
+
+def check_total(total: int | None) -> None:
+    """Raise `InvalidArgument` for what can be no size."""
+    if total is not None and total < 0:
+        raise InvalidArgument(f"a total of {total} bytes: it cannot be negative")
+
+
+def given(answer: Answer | None) -> Answer:
+    """What a read gave; `BlockingIOError` for None, which says that there is nothing *yet*."""
+    if answer is None:
+        raise BlockingIOError(errno.EAGAIN, "the source does not block, and has no more just now")
+    return answer
 
 
 class Blob(NamedTuple):
@@ -164,16 +178,9 @@ class Writer(ABC):
         buffer = memoryview(bytearray(COPY_STEP if read_into else 0))
         while limit is None or copied < limit:
             step = COPY_STEP if limit is None else min(COPY_STEP, limit - copied)
-            data: Data | None
-            if read_into:
-                count = read_into(buffer[:step])
-                data = None if count is None else buffer[:count]
-            else:
-                data = source.read(step)
-            if data is None:
-                raise BlockingIOError(
-                    errno.EAGAIN, "the source does not block, and has no more now"
-                )
+            data: Data = (
+                buffer[: given(read_into(buffer[:step]))] if read_into else given(source.read(step))
+            )
             if not data:
                 break
             copied += self.write(data)

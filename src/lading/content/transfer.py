@@ -1,6 +1,5 @@
 """Moving bytes into stores and checking them there, knowing only the contract."""
 
-import errno
 import hashlib
 import io
 import os
@@ -8,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from time import monotonic
-from typing import BinaryIO, Protocol, TypeVar, cast
+from typing import BinaryIO, Protocol, cast
 
-from lading.content.store import Blob, ContentStore, Ingest, Labels, Writer
+from lading.content.store import Blob, ContentStore, Ingest, Labels, Writer, given
 from lading.errors import AlreadyExists, DataLoss, DigestMismatch
 from lading.model.digest import Data, Digest, bytes_of
 
@@ -25,8 +24,6 @@ REPORT_SECONDS = 0.25
 """The same in time, for sources that come slowly."""
 READ_SIZE = 256 << 10
 PIECE_SIZE = 1 << 20
-
-Answer = TypeVar("Answer", bytes, int)
 
 
 def ref_for(path: str | os.PathLike[str]) -> str:
@@ -241,12 +238,12 @@ def _arriving(file: BinaryIO) -> Iterator[Data]:
     """
     read_into = getattr(file, "readinto1", None) or getattr(file, "readinto", None)
     if read_into is None:
-        while data := _given(file.read(READ_SIZE)):
+        while data := given(file.read(READ_SIZE)):
             yield data
         return
     _widen(file)
     buffer = memoryview(bytearray(PIECE_SIZE))
-    while count := _given(read_into(buffer)):
+    while count := given(read_into(buffer)):
         yield buffer[:count]
 
 
@@ -256,12 +253,6 @@ def _widen(file: BinaryIO) -> None:
         import fcntl  # noqa: PLC0415 - absent from Windows
 
         fcntl.fcntl(file, fcntl.F_SETPIPE_SZ, PIECE_SIZE)
-
-
-def _given(answer: Answer | None) -> Answer:
-    if answer is None:
-        raise BlockingIOError(errno.EAGAIN, "the source does not block, and has no more just now")
-    return answer
 
 
 def _nobody(offset: int) -> None:

@@ -115,7 +115,7 @@ class Collector:
         """What would go, what would stay and why, in order. Changes nothing."""
         now_ns = self._clock()
         for digest, size in self._database.read(lambda session: session.rows(_WAITING)):
-            yield LedgerLine("", _digest(digest), self._size_of(digest, size), None)
+            yield LedgerLine("", Digest.trusted(digest), self._size_of(digest, size), None)
         for namespace in self._namespaces():
             yield from self._database.read(partial(_ledger, namespace, now_ns))
 
@@ -160,7 +160,7 @@ class Collector:
     def _size_of(self, digest: str, size: int) -> int:
         """The size of bytes that wait; what a claim left is known to the content store alone."""
         try:
-            return size if size >= 0 else self._content.blob(_digest(digest)).size
+            return size if size >= 0 else self._content.blob(Digest.trusted(digest)).size
         except NotFound:
             return 0
 
@@ -225,7 +225,7 @@ class _Run:
             gone = self._database.write(partial(self._swept, namespace, graph, chunk), alone=True)
             self.rows += len(gone)
             if gone and self._events.is_heard:
-                digests = tuple(_digest(digest) for digest in gone)
+                digests = tuple(Digest.trusted(digest) for digest in gone)
                 self._events.emit(BlobsCollected(namespace, self._clock(), digests))
 
     def _swept(self, namespace: str, graph: Graph, chunk: list[Row], session: Session) -> list[str]:
@@ -278,7 +278,7 @@ class _Run:
         gone, kept, freed = [], [], 0
         for text, known_size in going:
             self._look()
-            digest = _digest(text)
+            digest = Digest.trusted(text)
             try:
                 size = self._content.blob(digest).size if known_size < 0 else known_size
                 self._content.delete(digest)
@@ -319,11 +319,6 @@ class _Run:
             self.failures.append(str(error))
 
 
-def _digest(text: str) -> Digest:
-    algorithm, _, hex_part = text.partition(":")
-    return Digest.known_good(algorithm, hex_part)
-
-
 def _marked(namespace: str, now_ns: int, session: Session) -> tuple[Graph, list[Row]]:
     """The graph, and the rows that it does not reach."""
     graph = Graph(session, namespace, now_ns)
@@ -334,7 +329,7 @@ def _marked(namespace: str, now_ns: int, session: Session) -> tuple[Graph, list[
 def _ledger(namespace: str, now_ns: int, session: Session) -> list[LedgerLine]:
     graph = Graph(session, namespace, now_ns)
     return [
-        LedgerLine(namespace, _digest(digest), size, graph.reason(digest))
+        LedgerLine(namespace, Digest.trusted(digest), size, graph.reason(digest))
         for digest, size in session.each(_BLOBS, namespace=namespace)
     ]
 

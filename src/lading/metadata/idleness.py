@@ -54,7 +54,7 @@ def idle_ingests(database: Database, content: ContentStore, now_ns: int) -> Iter
     """What `abort_idle` would end, unless somebody writes to it just then."""
     for namespace, ref, key in _unleased(database):
         if _is_idle(content, key, now_ns):
-            offset = content.ingest(key).offset if _is_there(content, key) else 0
+            offset = content.ingest(key).offset if has_ingest(content, key) else 0
             yield IdleIngest(namespace, ref, offset)
 
 
@@ -70,6 +70,15 @@ def unknown_ingests(database: Database, content: ContentStore) -> Iterator[Inges
     for ingest in content.ingests():
         if database.row(_IS_KNOWN, key=ingest.ref) is None:
             yield ingest
+
+
+def has_ingest(content: ContentStore, key: str) -> bool:
+    """Whether the content store has an ingest, of whichever namespace."""
+    try:
+        content.ingest(key)
+    except NotFound:
+        return False
+    return True
 
 
 def _is_idle(content: ContentStore, key: str, now_ns: int) -> bool:
@@ -93,7 +102,7 @@ def _abort(
     key: str,
     now_ns: int,
 ) -> bool:
-    is_there = _is_there(content, key)
+    is_there = has_ingest(content, key)
     writer = content.writer(key)
     try:
         status = writer.status()
@@ -106,14 +115,6 @@ def _abort(
         return ended
     finally:
         writer.close()
-
-
-def _is_there(content: ContentStore, key: str) -> bool:
-    try:
-        content.ingest(key)
-    except NotFound:
-        return False
-    return True
 
 
 def _forgotten(rows: NamespaceRows, ref: str, session: Session) -> bool:

@@ -20,6 +20,7 @@ from lading.content.store import (
     Labels,
     Writer,
     check_ref,
+    check_total,
 )
 from lading.database.engine import Database
 from lading.database.session import Session
@@ -28,9 +29,10 @@ from lading.metadata import labels as label_rows
 from lading.metadata.batch import Brought, NamespaceBatch
 from lading.metadata.claims import Claim, claim_all
 from lading.metadata.events import BlobCreated, BlobDeleted, Events
+from lading.metadata.idleness import has_ingest
 from lading.metadata.names import check_labels
 from lading.metadata.rows import IngestRow, NamespaceRows
-from lading.metadata.writer import NamespaceWriter, check_total, told_as
+from lading.metadata.writer import NamespaceWriter, told_as
 from lading.model.digest import Data, Digest
 
 if TYPE_CHECKING:
@@ -162,7 +164,7 @@ class Namespace(ContentStore):
             self._raise_if_known(expected, total)
         row = self._rows.found_ingest(self._database, ref)
         key = row.key if row else self._rows.new_key(ref)
-        was_begun = self._is_begun(key)
+        was_begun = has_ingest(self._content, key)
         if row and was_begun:  # before the content store, which would take its word for new
             _check_same(row, expected)
         with told_as(ref, key):
@@ -194,8 +196,7 @@ class Namespace(ContentStore):
 
     def abort(self, ref: str) -> None:
         self._check_lease()
-        self.ingest(ref)
-        row = self._rows.found_ingest(self._database, ref)
+        row = self._rows.found_ingest(self._database, check_ref(ref))
         if row is None:
             raise NotFound(ref, "ingest")
         key = row.key
@@ -281,13 +282,6 @@ class Namespace(ContentStore):
         with contextlib.suppress(Error):
             if is_empty and self._rows.found_ingest(self._database, ref) is None:
                 self._content.abort(self._rows.new_key(ref))
-
-    def _is_begun(self, key: str) -> bool:
-        try:
-            self._content.ingest(key)
-        except NotFound:
-            return False
-        return True
 
     def _outwait_commit(self, ref: str, digest: Digest, total: int | None) -> None:
         """Raise `AlreadyExists` if the writer that we waited for has committed the blob.

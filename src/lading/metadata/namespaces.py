@@ -39,11 +39,6 @@ def list_namespaces(database: Database) -> Iterator[NamespaceRecord]:
     return (_record(row[0], row) for row in database.read(lambda session: session.rows(_LIST)))
 
 
-def namespace_record(database: Database, name: str) -> NamespaceRecord:
-    """Describe a namespace, or raise `NotFound`."""
-    return _record(name, database.row(_GET, name=check_name(name, "namespace")))
-
-
 def label_namespace(
     database: Database, name: str, labels: Labels, *, replace: bool, now_ns: int
 ) -> tuple[NamespaceRecord, bool]:

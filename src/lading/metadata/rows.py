@@ -137,8 +137,7 @@ class NamespaceRows(NamedTuple):
         while True:
             page = database.read(partial(self._page, _BLOBS, after))
             for digest, size, created_ns, updated_ns, labels in page:
-                algorithm, _, hex_part = digest.partition(":")
-                known = Digest.known_good(algorithm, hex_part)
+                known = Digest.trusted(digest)
                 yield Blob(known, size, created_ns, updated_ns, label_rows.from_row(labels))
             if len(page) < STEP:
                 return

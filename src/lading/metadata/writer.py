@@ -11,7 +11,6 @@ from lading.errors import (
     AlreadyExists,
     DigestMismatch,
     Error,
-    InvalidArgument,
     NotFound,
     SizeMismatch,
     Unavailable,
@@ -203,9 +202,3 @@ class NamespaceWriter(Writer):
             raise AlreadyExists(blob.digest)
         self._events.emit(BlobCreated(self._rows.namespace, now_ns, blob.digest, blob.size))
         return Blob(blob.digest, blob.size, now_ns, now_ns, label_rows.from_row(labels))
-
-
-def check_total(total: int | None) -> None:
-    """Refuse what can be no size."""
-    if total is not None and total < 0:
-        raise InvalidArgument(f"a total of {total} bytes: it cannot be negative")

@@ -86,7 +86,7 @@ class _Exporting:
         self.algorithm = algorithm
         self._layout = layout = _LAYOUTS[algorithm]
         self._context = ctypes.create_string_buffer(layout.size)
-        self._array, self._char = ctypes.c_char.from_buffer, ctypes.c_char
+        self._array = ctypes.c_char.from_buffer
         self._address = ctypes.byref
         self._update = getattr(crypto, f"{layout.name}_Update")
         self._final = getattr(crypto, f"{layout.name}_Final")

@@ -11,13 +11,9 @@ from typing import BinaryIO, cast
 from lading.content.store import NO_LABELS, Blob
 from lading.errors import AlreadyExists, NotFound
 from lading.model.digest import ALGORITHMS, Digest
-from lading.stores.local.disk import Disk
+from lading.stores.local.disk import READ, Disk
 from lading.stores.local.faults import in_our_words
 from lading.stores.local.paths import StorePaths
-
-# Never through a link, and never waiting at a pipe that somebody put there.
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-
 
 Name = Callable[[Path], None]
 """Gives a file the name it is called with."""
@@ -74,7 +70,7 @@ class BlobFolder:
         """Open a blob to read, or raise `NotFound`."""
         with in_our_words(digest):
             try:
-                file = os.open(self._paths.blob(digest), _READ)
+                file = os.open(self._paths.blob(digest), READ)
             except (FileNotFoundError, NotADirectoryError):
                 raise NotFound(digest) from None
             except OSError as error:

@@ -13,10 +13,13 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from lading.model.digest import Data
+from lading.model.digest import Data, bytes_of
 
 NEW = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 """Open for writing, made if absent, never through a link."""
+READ = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Open to read, never through a link, and never waiting at a pipe that somebody put there."""
+FOLDER = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_DIRECTORY", 0)
 _NAMELESS = getattr(os, "O_TMPFILE", 0)
 _NO_NAMELESS = {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}
 
@@ -212,7 +215,7 @@ class Disk:
 
 def write_whole(disk: Disk, file: int, data: Data, offset: int) -> None:
     """Write all of `data`, however little the disk takes at once."""
-    view = memoryview(data).cast("B")
+    view = bytes_of(data)
     done = 0
     while done < len(view):
         count = disk.write(file, view[done:], offset + done)

@@ -13,15 +13,13 @@ from lading.model import hashing
 from lading.model.digest import Digest, is_hex_of
 from lading.stores.local import sidecars
 from lading.stores.local.checkpoint import Checkpoint, Mark, resumption, tail_of
-from lading.stores.local.disk import NEW, Disk, write_whole
+from lading.stores.local.disk import FOLDER, NEW, READ, Disk, write_whole
 from lading.stores.local.faults import in_our_words, translated
 from lading.stores.local.locks import RefLock
 from lading.stores.local.paths import DATA, LOCK, StorePaths
 from lading.stores.local.scratch import empty
 from lading.stores.local.sidecars import Sidecars
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _COPY_STEP = 2 << 20
 RESERVE_LIMIT = 64 << 10
 """Totals below this are not worth a reservation."""
@@ -61,7 +59,7 @@ def describe(path: Path) -> Ingest | None:
     A folder without data is an ingest that begins or ends just now, or what a crash then left.
     """
     try:
-        folder = os.open(path, _FOLDER)
+        folder = os.open(path, FOLDER)
     except OSError:
         return None
     try:
@@ -252,7 +250,7 @@ def _aimed(
 
 def _open_data(disk: Disk, folder: int, ref: str) -> int:
     """Open the bytes for writing, in a file that is this ingest's alone."""
-    reader = os.open(DATA, _READ, dir_fd=folder)
+    reader = os.open(DATA, READ, dir_fd=folder)
     try:
         found = os.fstat(reader)
         if not stat.S_ISREG(found.st_mode):

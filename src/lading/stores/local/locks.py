@@ -25,10 +25,9 @@ from typing import NamedTuple
 
 from lading.content.store import time_of
 from lading.errors import RefLocked
-from lading.stores.local.disk import NEW, Disk
+from lading.stores.local.disk import FOLDER, NEW, Disk
 from lading.stores.local.paths import LOCK
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.001, 0.05  # seconds between two looks at a held lock
 
 
@@ -109,7 +108,7 @@ def _try(disk: Disk, path: Path, now_ns: int) -> RefLock | Holder:
     while True:
         disk.make_folder(path)
         try:
-            folder = os.open(path, _FOLDER)
+            folder = os.open(path, FOLDER)
         except FileNotFoundError:
             continue
         try:

@@ -4,7 +4,6 @@ Nothing below `scratch` is ever read again after a crash; what is old and in nob
 """
 
 import contextlib
-import errno
 import fcntl
 import os
 from pathlib import Path
@@ -12,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from lading.model.digest import Data, bytes_of
-from lading.stores.local.disk import NEW, Disk
+from lading.stores.local.disk import FOLDER, NEW, Disk, write_whole
 from lading.stores.local.paths import DATA, ENDING_ORDER, LOCK, StorePaths
 
 WRITE_SIZE = 64 << 10
@@ -43,13 +42,10 @@ class Draft:
     def write(self, data: Data) -> None:
         """Append all of `data`."""
         view = bytes_of(data)
-        done = 0
-        while done < len(view):
-            count = self._disk.write(self.file, view[done : done + WRITE_SIZE], self.size)
-            if count == 0:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            done += count
-            self.size += count
+        for start in range(0, len(view), WRITE_SIZE):
+            piece = view[start : start + WRITE_SIZE]
+            write_whole(self._disk, self.file, piece, self.size)
+            self.size += len(piece)
 
     def name(self, target: Path) -> None:
         """Become `target`, or raise FileExistsError."""
@@ -134,7 +130,7 @@ def sweep(disk: Disk, paths: StorePaths, now_ns: int) -> None:
 def _remove(disk: Disk, path: Path) -> bool:
     if path.is_symlink() or not path.is_dir():
         return disk.remove(path)
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    folder = os.open(path, FOLDER)
     try:
         had_data = empty(disk, folder)
     finally:

@@ -14,10 +14,9 @@ from typing import NamedTuple
 from lading.content.store import REF_LIMIT
 from lading.errors import InvalidDigest
 from lading.model.digest import Digest
-from lading.stores.local.disk import NEW, Disk, write_whole
+from lading.stores.local.disk import NEW, READ, Disk, write_whole
 from lading.stores.local.paths import EXPECTED, REF, STARTED, TOTAL, UPDATED, key_of
 
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _SMALL_LIMIT = 256
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
@@ -143,7 +142,7 @@ def _put(disk: Disk, folder: int, name: str, text: str, *, sync: bool = False) -
 
 def _text(folder: int, name: str, limit: int = _SMALL_LIMIT) -> str | None:
     try:
-        file = os.open(name, _READ, dir_fd=folder)
+        file = os.open(name, READ, dir_fd=folder)
     except OSError:
         return None
     try:

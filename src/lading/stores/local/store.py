@@ -17,12 +17,12 @@ from lading.content.store import (
     Labels,
     Writer,
     check_ref,
+    check_total,
 )
 from lading.errors import (
     AlreadyExists,
     FailedPrecondition,
     ForeignRoot,
-    InvalidArgument,
     NotFound,
 )
 from lading.model.digest import Data, Digest
@@ -132,8 +132,7 @@ class LocalStore(ContentStore):
         from lading.stores.local.ingests import FolderLost  # noqa: PLC0415 - for writers only
 
         check_ref(ref)
-        if total is not None and total < 0:
-            raise InvalidArgument(f"a total of {total} bytes: it cannot be negative")
+        check_total(total)
         self._prepare()
         with in_our_words(ref):
             if expected is not None and self._blobs.settled(expected, total):

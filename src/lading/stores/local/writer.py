@@ -287,7 +287,6 @@ class LocalWriter(Writer):
                 except FileNotFoundError:
                     self._check_open()
                     raise
-
         except EOFError as error:
             raise DataLoss(self.ref, f"somebody cut its file short: {error}") from error
 
