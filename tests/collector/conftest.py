@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
+from lading.content.events import Events
 from lading.metadata.catalog import Metadata
 from lading.metadata.collector import Collector
-from lading.metadata.events import Events
 from lading.stores.local.store import LocalStore
 from tests.collector.clock import Clock
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from lading.metadata.events import BlobCreated, BlobDeleted, BlobsCollected, BytesDeleted, Events
+from lading.content.events import BlobCreated, BlobDeleted, BlobsCollected, BytesDeleted, Events
 from lading.model.digest import Digest
 
 DIGEST = Digest.of(b"blob")

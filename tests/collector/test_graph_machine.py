@@ -13,11 +13,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from lading.content.catalog import Resource
 from lading.errors import NotFound
 from lading.metadata.catalog import Metadata
 from lading.metadata.collector import Collector
-from lading.metadata.images import Descriptor
-from lading.metadata.leases import Resource
+from lading.model.descriptor import Descriptor
 from lading.model.digest import Digest
 from lading.stores.local.store import LocalStore
 from tests.collector.clock import Clock

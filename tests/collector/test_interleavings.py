@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lading.content.catalog import Resource
 from lading.content.transfer import ingest
 from lading.errors import AlreadyExists, NotFound, Unavailable
 from lading.metadata import claims, collector
 from lading.metadata.catalog import Metadata
 from lading.metadata.collector import Collector
 from lading.metadata.graph import Graph
-from lading.metadata.images import Descriptor
-from lading.metadata.leases import Resource
 from lading.metadata.namespace import Namespace
+from lading.model.descriptor import Descriptor
 from lading.model.digest import Digest
 from lading.stores.local.store import LocalStore
 from tests.collector.clock import DAY, Clock

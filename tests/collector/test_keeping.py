@@ -2,10 +2,10 @@
 
 import pytest
 
+from lading.content.catalog import Resource
 from lading.errors import NotFound, Unavailable
 from lading.metadata.collector import Collector
-from lading.metadata.images import Descriptor
-from lading.metadata.leases import Resource
+from lading.model.descriptor import Descriptor
 from lading.model.digest import Digest
 from lading.stores.local.store import LocalStore
 from tests.collector.clock import DAY, SECOND

@@ -1,6 +1,6 @@
 """What a collection would do, told before, and what it did, told after."""
 
-from lading.metadata.images import Descriptor
+from lading.model.descriptor import Descriptor
 from lading.model.digest import Digest
 
 REF = "containerd.io/gc.ref.content.0"

@@ -17,7 +17,7 @@ import pytest
 from lading.content.transfer import ingest
 from lading.errors import AlreadyExists, Unavailable
 from lading.metadata.catalog import Metadata
-from lading.metadata.images import Descriptor
+from lading.model.descriptor import Descriptor
 from lading.model.digest import Digest
 from lading.stores.local.store import LocalStore
 

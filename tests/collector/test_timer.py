@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
+from lading.content.collection import Collection
+from lading.content.events import BlobCreated, BlobDeleted, LeaseCreated
 from lading.errors import FailedPrecondition, Unavailable
-from lading.metadata.collection import Collection
-from lading.metadata.events import BlobCreated, BlobDeleted, LeaseCreated
-from lading.metadata.images import Descriptor
 from lading.metadata.schedule import Thresholds
 from lading.metadata.timer import CollectionTimer
+from lading.model.descriptor import Descriptor
 from lading.model.digest import Digest
 from tests.collector.clock import DAY, SECOND
 

@@ -6,13 +6,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from lading.content.catalog import Resource
 from lading.database import migrate
 from lading.database.engine import connect
 from lading.database.schema import tables
 from lading.database.statements import Statement
 from lading.errors import FailedPrecondition
 from lading.metadata import Metadata
-from lading.metadata.leases import Resource
 from lading.model.digest import Digest
 from lading.stores.local.store import LocalStore
 

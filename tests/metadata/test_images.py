@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from lading.errors import AlreadyExists, InvalidArgument, InvalidFilter, NotFound
-from lading.metadata.images import Descriptor
+from lading.model.descriptor import Descriptor
 from lading.model.digest import Digest
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"

@@ -2,11 +2,11 @@ from datetime import timedelta
 
 import pytest
 
+from lading.content.catalog import Resource
 from lading.content.store import time_of
 from lading.errors import AlreadyExists, InvalidArgument, InvalidDigest, NotFound
-from lading.metadata.images import Descriptor
 from lading.metadata.labels import EXPIRE
-from lading.metadata.leases import Resource
+from lading.model.descriptor import Descriptor
 from lading.model.digest import Digest
 
 HELLO = b"hello, world"

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lading.metadata.images import Descriptor
+from lading.model.descriptor import Descriptor
 from lading.model.digest import Digest
 
 THREADS, EACH = 4, 8

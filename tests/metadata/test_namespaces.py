@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from lading.errors import FailedPrecondition, InvalidArgument, NotFound
-from lading.metadata.images import Descriptor
+from lading.model.descriptor import Descriptor
 from lading.model.digest import Digest
 
 TARGET = Descriptor("m", Digest.of(b"x"), 1)

@@ -8,11 +8,12 @@ import sys
 import pytest
 
 from lading import Digest
+from lading.content.catalog import ADOPTED
 from lading.errors import InvalidArgument, Unavailable
 from lading.metadata import Metadata
 from lading.metadata import rebuild as adoption
 from lading.metadata.claims import COLLECTOR, claim
-from lading.metadata.rebuild import ADOPTED, ADOPTING, finish_adoption, missing, orphans, rebuild
+from lading.metadata.rebuild import ADOPTING, finish_adoption, missing, orphans, rebuild
 from lading.stores.local.store import LocalStore
 
 NOW_NS = 1_790_000_000_000_000_000

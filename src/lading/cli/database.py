@@ -26,7 +26,7 @@ def opened(session: Session, *, rebuilds: bool = False) -> "Metadata":
         _check_may_make(content)
     with extras_are_there():
         from lading.metadata.catalog import Metadata  # noqa: PLC0415 - an extra
-        from lading.metadata.rebuild import ADOPTED, finish_adoption  # noqa: PLC0415 - ditto
+        from lading.metadata.rebuild import finish_adoption  # noqa: PLC0415 - ditto
 
         metadata = Metadata(session.database, content=content)
     if rebuilds:
@@ -37,6 +37,8 @@ def opened(session: Session, *, rebuilds: bool = False) -> "Metadata":
         metadata.close()
         raise
     if adopted:
+        from lading.content.catalog import ADOPTED  # noqa: PLC0415 - few need it
+
         blobs = sum(found.kind == "adopted" for found in adopted)
         say(
             f"namespace {DEFAULT_NAMESPACE!r} has adopted {counted(blobs, 'blob')} and "

@@ -12,7 +12,7 @@ from lading.cli.quantities import counted, size_text
 from lading.cli.session import Session
 
 if TYPE_CHECKING:
-    from lading.metadata.catalog import Metadata
+    from lading.content.catalog import Catalog
 
 _DELETED = "deleted before, its bytes are here still"
 _IDLE = "no lease keeps it, and nobody has written to it for a day"
@@ -38,7 +38,7 @@ def command(session: Session, *, dry_run: bool, as_json: bool) -> Outcome:
     return _collect(session, metadata, as_json=as_json)
 
 
-def _collect(session: Session, metadata: "Metadata", *, as_json: bool) -> Outcome:
+def _collect(session: Session, metadata: "Catalog", *, as_json: bool) -> Outcome:
     session.kept = lambda: "what was deleted is gone, and the next collection goes on from there"
     done = metadata.collect()
     if as_json:
@@ -71,7 +71,7 @@ class _Line(NamedTuple):
     reason: str
 
 
-def _show_ledger(metadata: "Metadata", *, as_json: bool) -> None:
+def _show_ledger(metadata: "Catalog", *, as_json: bool) -> None:
     tally = _Tally()
     lines = tally.counting(_ledger(metadata))
     if as_json:
@@ -104,14 +104,12 @@ def _record(line: _Line) -> Record:
     }
 
 
-def _ledger(metadata: "Metadata") -> Iterator[_Line]:
-    from lading.metadata.rebuild import orphans  # noqa: PLC0415 - an extra
-
+def _ledger(metadata: "Catalog") -> Iterator[_Line]:
     for line in metadata.ledger():
         goes = line.reason is None
         why = line.reason or ("nothing keeps it" if line.namespace else _DELETED)
         yield _Line("blob", line.namespace or None, line.digest, line.size, goes, why)
-    for blob in orphans(metadata):
+    for blob in metadata.orphans():
         yield _Line("blob", None, blob.digest, blob.size, goes=False, reason=ORPHAN)
     for idle in metadata.idle_ingests():
         yield _Line("ingest", idle.namespace, idle.ref, idle.offset, goes=True, reason=_IDLE)

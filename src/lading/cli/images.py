@@ -23,7 +23,8 @@ from lading.errors import AlreadyExists, NotFound
 from lading.model.digest import Digest
 
 if TYPE_CHECKING:
-    from lading.metadata.images import Descriptor, Image, Images
+    from lading.content.catalog import Image, Images
+    from lading.model.descriptor import Descriptor
 
 command = verbs("images", "Give names to blobs.")
 _FORCE = click.option("--force", is_flag=True, help="A name that is taken stands for this now.")
@@ -87,7 +88,7 @@ def create(
     """
     namespace = session.made_metadata().namespace(session.namespace)
     size = namespace.blob(digest).size
-    from lading.metadata.images import Descriptor  # noqa: PLC0415 - an extra
+    from lading.model.descriptor import Descriptor  # noqa: PLC0415 - an extra
 
     _name(
         namespace.images,

@@ -24,7 +24,7 @@ from lading.errors import NotFound
 from lading.model.digest import Digest
 
 if TYPE_CHECKING:
-    from lading.metadata.leases import Lease, LeaseRecord
+    from lading.content.catalog import Lease, LeaseRecord
 
 command = verbs("leases", "Make and end leases, which keep blobs from collection.")
 DAY = timedelta(days=1)
@@ -149,7 +149,7 @@ def add(
     if not (digests or refs or images):
         raise click.UsageError("Name a DIGEST, --ref or --image", click.get_current_context())
     lease = _leased(session, id_)
-    from lading.metadata.leases import Resource  # noqa: PLC0415 - an extra
+    from lading.content.catalog import Resource  # noqa: PLC0415 - few need it
 
     found = [Resource("content", lease.blob(digest).digest) for digest in digests]
     found += [Resource("ingests", lease.ingest(ref).ref) for ref in refs]

@@ -1,7 +1,5 @@
 """`lading metadata`: the database of namespaces, mended."""
 
-import time
-
 from lading.cli.listing import Record, json_lines, show
 from lading.cli.options import format_option, verbs
 from lading.cli.outcome import Outcome, say
@@ -30,11 +28,11 @@ def rebuild(session: Session, *, as_json: bool) -> Outcome:
     exit code is 5; ingest the bytes again. May be stopped and run again at any time.
     """
     metadata = session.made_metadata(rebuilds=True)
-    from lading.metadata.rebuild import ADOPTED, rebuild  # noqa: PLC0415 - an extra
+    from lading.content.catalog import ADOPTED  # noqa: PLC0415 - few need it
 
     session.kept = lambda: "what was printed is adopted; the same command does the rest"
     found = dict.fromkeys(_WORDS, 0)
-    for each in rebuild(metadata, session.namespace, now_ns=time.time_ns()):
+    for each in metadata.rebuild(session.namespace):
         found[each.kind] += 1
         if as_json:
             show(json_lines([{**each._asdict()}]))

@@ -20,7 +20,7 @@ from lading.cli.session import Session
 from lading.errors import NotFound
 
 if TYPE_CHECKING:
-    from lading.metadata.namespaces import NamespaceRecord
+    from lading.content.catalog import NamespaceRecord
 
 command = verbs("namespaces", "List, label and delete namespaces.")
 

@@ -57,9 +57,7 @@ def command(
         audit.report_strays()
         metadata = session.metadata()
         if metadata is not None:
-            from lading.metadata.rebuild import orphans  # noqa: PLC0415 - an extra
-
-            audit.report_orphans(orphans(metadata))
+            audit.report_orphans(metadata.orphans())
     if as_json:
         show(json_lines([audit.counts()]))
     say(audit.summary())

@@ -2,24 +2,23 @@
 
 import time
 from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
-from lading.content.store import ContentStore, Ingest, Labels
-from lading.database.engine import Database, connect
-from lading.database.migrate import bring_up_to_date
-from lading.metadata.collection import IdleIngest
-from lading.metadata.collector import Collection, Collector, LedgerLine
-from lading.metadata.events import (
+from lading.content.catalog import Catalog, Found, NamespaceRecord
+from lading.content.collection import Collection, IdleIngest, LedgerLine
+from lading.content.events import (
     Events,
     NamespaceCreated,
     NamespaceDeleted,
     NamespaceUpdated,
 )
+from lading.content.store import Blob, ContentStore, Ingest, Labels
+from lading.database.engine import Database, connect
+from lading.database.migrate import bring_up_to_date
+from lading.metadata.collector import Collector
 from lading.metadata.names import check_name
 from lading.metadata.namespace import Namespace
 from lading.metadata.namespaces import (
-    NamespaceRecord,
     delete_namespace,
     label_namespace,
     list_namespaces,
@@ -28,7 +27,7 @@ from lading.metadata.schedule import Thresholds
 from lading.metadata.timer import CollectionTimer
 
 
-class Metadata:
+class Metadata(Catalog):
     """Any number of processes may share one database and its content store.
 
     Opening brings the database up to date. `shared` lets who names a digest have the blob of
@@ -54,7 +53,6 @@ class Metadata:
             raise
 
     def namespace(self, name: str) -> Namespace:
-        """The content store of one name; `InvalidArgument` for what can be none."""
         return Namespace(
             check_name(name, "namespace"),
             database=self.database,
@@ -65,13 +63,11 @@ class Metadata:
         )
 
     def namespaces(self) -> Iterator[NamespaceRecord]:
-        """Every namespace that was used and not deleted, in the order of their names."""
         return list_namespaces(self.database)
 
     def label_namespace(
         self, name: str, labels: Labels, *, replace: bool = False
     ) -> NamespaceRecord:
-        """Set labels of a namespace, which this makes if it is new."""
         now_ns = self._clock()
         record, is_new = label_namespace(
             self.database, name, labels, replace=replace, now_ns=now_ns
@@ -81,12 +77,10 @@ class Metadata:
         return record
 
     def delete_namespace(self, name: str) -> None:
-        """Delete a namespace that is empty; `FailedPrecondition` says what it has."""
         delete_namespace(self.database, name)
         self.events.emit(NamespaceDeleted(name, self._clock()))
 
     def collect(self) -> Collection:
-        """Delete what nothing reaches; `Unavailable` while another collection runs."""
         return self._collector().collect()
 
     def collecting(self, thresholds: Thresholds | None = None) -> CollectionTimer:
@@ -94,31 +88,26 @@ class Metadata:
         return CollectionTimer(self._collector(), self.events, thresholds, clock=self._clock)
 
     def ledger(self) -> Iterator[LedgerLine]:
-        """What a collection would delete and what it would keep, and why."""
         return self._collector().ledger()
 
     def idle_ingests(self) -> Iterator[IdleIngest]:
-        """Ingests that a collection would end, since nobody has written to them for a day."""
         return self._collector().idle_ingests()
 
     def unknown_ingests(self) -> Iterator[Ingest]:
-        """Ingests of the content store that no namespace knows. No collection ends them."""
         return self._collector().unknown_ingests()
+
+    def orphans(self) -> Iterator[Blob]:
+        from lading.metadata.rebuild import orphans  # noqa: PLC0415 - seldom asked for
+
+        return orphans(self)
+
+    def rebuild(self, namespace: str) -> Iterator[Found]:
+        from lading.metadata.rebuild import rebuild  # noqa: PLC0415 - ditto
+
+        return rebuild(self, namespace, now_ns=self._clock())
 
     def _collector(self) -> Collector:
         return Collector(self.database, self.content, self._clock, self.events)
 
     def close(self) -> None:
-        """Let go of the database. Safe to call twice."""
         self.database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

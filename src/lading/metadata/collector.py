@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 
+from lading.content.collection import Collection, IdleIngest, LedgerLine
+from lading.content.events import BlobsCollected, BytesDeleted, Events
 from lading.content.store import ContentStore, Ingest
 from lading.database.engine import Database
 from lading.database.session import Row, Session
@@ -27,8 +29,6 @@ from lading.errors import Error, NotFound, Unavailable
 from lading.metadata import idleness
 from lading.metadata import labels as label_rows
 from lading.metadata.claims import COLLECTOR, expire_claims, stop_collecting
-from lading.metadata.collection import Collection, IdleIngest, LedgerLine
-from lading.metadata.events import BlobsCollected, BytesDeleted, Events
 from lading.metadata.graph import Graph
 from lading.model.digest import Digest
 

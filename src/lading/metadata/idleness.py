@@ -8,12 +8,12 @@ import contextlib
 from collections.abc import Iterator
 from functools import partial
 
+from lading.content.collection import IdleIngest
 from lading.content.store import ContentStore, Ingest
 from lading.database.engine import Database
 from lading.database.session import Row, Session
 from lading.database.statements import Statement
 from lading.errors import Error, NotFound, Unavailable
-from lading.metadata.collection import IdleIngest
 from lading.metadata.rows import NamespaceRows
 
 IDLE_NS = 24 * 3600 * 1_000_000_000

@@ -4,17 +4,18 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-from lading.content.store import NO_LABELS, Labels
+from lading.content.catalog import Image, Images
+from lading.content.events import Events, ImageCreated, ImageDeleted, ImageUpdated
 from lading.database.engine import Database
 from lading.database.session import Row, Session
 from lading.database.statements import Statement
 from lading.errors import AlreadyExists, InvalidArgument, NotFound
 from lading.metadata import labels as label_rows
-from lading.metadata.events import Events, ImageCreated, ImageDeleted, ImageUpdated
 from lading.metadata.names import check_labels, check_text
 from lading.metadata.rows import NamespaceRows
+from lading.model.descriptor import Descriptor
 from lading.model.digest import Digest
 from lading.model.filters import Path, parse
 
@@ -43,26 +44,7 @@ _RELEASE = Statement(
 )
 
 
-class Descriptor(NamedTuple):
-    """What an image points to. Source: OCI image-spec 1.1, descriptor."""
-
-    media_type: str
-    digest: Digest
-    size: int
-    annotations: Labels = NO_LABELS
-
-
-class Image(NamedTuple):
-    """A name and its target."""
-
-    name: str
-    target: Descriptor
-    created_ns: int
-    updated_ns: int
-    labels: Labels = NO_LABELS
-
-
-class Images:
+class NamespaceImages(Images):
     """The images of one namespace. Made by `Namespace.images`."""
 
     def __init__(
@@ -76,15 +58,9 @@ class Images:
         self._namespace = rows.namespace
 
     def get(self, name: str) -> Image:
-        """Describe an image, or raise `NotFound`."""
         return _image(name, self._database.row(_GET, namespace=self._namespace, name=name))
 
     def list(self, *filters: str) -> Iterator[Image]:
-        """Every image that any of the filters accepts, in the order of their names.
-
-        Filters see `name`, `target.digest`, `target.mediatype`, `labels.<key>` and
-        `annotations.<key>`, as containerd's do.
-        """
         accepts = parse(*filters)
         rows = self._database.read(lambda session: session.rows(_LIST, namespace=self._namespace))
         images = (_image(row[0], row) for row in rows)
@@ -93,7 +69,6 @@ class Images:
     def create(
         self, name: str, target: Descriptor, *, labels: Mapping[str, str] | None = None
     ) -> Image:
-        """Name a target; `AlreadyExists` if the name is taken. Its blobs may come later."""
         _check(name, labels or {})
         now_ns = self._clock()
 
@@ -116,11 +91,6 @@ class Images:
         labels: Mapping[str, str] | None = None,
         fields: Sequence[str] = (),
     ) -> Image:
-        """Change an image, or raise `NotFound`.
-
-        Without `fields`, target and labels are replaced by what is given. With them, only those:
-        `target`, `labels`, `labels.<key>` (deleted where `labels` lacks it), `annotations`.
-        """
         _check(name, labels or {})
         now_ns = self._clock()
 
@@ -137,8 +107,6 @@ class Images:
         return image
 
     def delete(self, name: str) -> None:
-        """Take a name away, or raise `NotFound`. What it alone named goes with a collection."""
-
         def remove(session: Session) -> bool:
             self._rows.check_lease(session)
             session.run(_RELEASE, namespace=self._namespace, name=name)

@@ -8,20 +8,18 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from types import TracebackType
-from typing import NamedTuple, Self
 
-from lading.content.store import Labels, check_ref, time_of
+from lading.content.catalog import DAY, Lease, LeaseRecord, Resource
+from lading.content.events import LeaseCreated, LeaseDeleted
+from lading.content.store import check_ref, time_of
 from lading.database.session import Row, Session
 from lading.database.statements import Statement
 from lading.errors import AlreadyExists, InvalidArgument, NotFound
 from lading.metadata import labels as label_rows
-from lading.metadata.events import LeaseCreated, LeaseDeleted
 from lading.metadata.names import check_labels, check_text, short
 from lading.metadata.namespace import Namespace
 from lading.model.digest import Digest
 
-DAY = timedelta(days=1)
 _CENTURY = timedelta(days=36_525)
 _LAST_NS = (1 << 63) - 1  # what a row can hold
 
@@ -62,29 +60,8 @@ _RELEASE = Statement(
 )
 
 
-class LeaseRecord(NamedTuple):
-    """A lease as it is listed."""
-
-    id: str
-    created_ns: int
-    expires_ns: int | None
-    """None for a lease that ends when it is deleted."""
-    labels: Labels
-
-
-class Resource(NamedTuple):
-    """What a lease holds: `content` by its digest, `ingests` by their ref, `images` by name."""
-
-    kind: str
-    id: str
-
-
-class Lease(Namespace):
-    """A namespace, on behalf of a lease. As a content store it holds whatever comes in through it.
-
-    Leaving its `with` block normally deletes the lease; leaving it by an error keeps it until it
-    expires, so that what was fetched is there for the next attempt.
-    """
+class NamespaceLease(Namespace, Lease):
+    """Made by `Namespace.lease` and `Namespace.leased`."""
 
     def __init__(self, namespace: Namespace, lease: str) -> None:
         super().__init__(
@@ -99,14 +76,9 @@ class Lease(Namespace):
         self.id = lease
 
     def record(self) -> LeaseRecord:
-        """Describe the lease, or raise `NotFound`."""
         return _record(self.id, self._database.row(_GET, namespace=self.name, id=self.id))
 
     def renew(self, expires_in: timedelta = DAY) -> LeaseRecord:
-        """Have the lease end at another time, counted from now; `NotFound` if it has ended.
-
-        One that has expired and was not collected yet still holds everything, and may be renewed.
-        """
         expires_ns = self._clock() + _nanoseconds(expires_in)
 
         def renew(session: Session) -> LeaseRecord:
@@ -124,17 +96,12 @@ class Lease(Namespace):
         return self._database.write(renew)
 
     def resources(self) -> list[Resource]:
-        """What the lease holds, in order."""
         rows = self._database.read(
             lambda session: session.rows(_RESOURCES, namespace=self.name, id=self.id)
         )
         return [Resource(kind, json.loads(full) if full else id_) for kind, id_, full in rows]
 
     def hold(self, resource: Resource) -> None:
-        """Have the lease hold something more; `NotFound` if it has ended.
-
-        What it names may come later.
-        """
         kind, id_ = _checked(resource)
 
         def hold(session: Session) -> None:
@@ -150,7 +117,6 @@ class Lease(Namespace):
         self._database.write(hold)
 
     def release(self, resource: Resource) -> None:
-        """Have the lease let go of something; `NotFound` if it does not hold it."""
         kind, id_ = _checked(resource)
         released = self._database.write(
             lambda session: session.run(
@@ -161,24 +127,11 @@ class Lease(Namespace):
             raise NotFound(resource.id, f"{kind} of lease {self.id!r}")
 
     def end(self) -> None:
-        """Delete the lease, or raise `NotFound`. What it alone held goes with a collection."""
         if not self._database.write(
             lambda session: session.run(_REMOVE, namespace=self.name, id=self.id)
         ):
             raise NotFound(self.id, "lease")
         self._events.emit(LeaseDeleted(self.name, self._clock(), self.id))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.end()
 
 
 def make_lease(
@@ -187,14 +140,14 @@ def make_lease(
     id: str | None = None,  # noqa: A002 - the word that users type
     expires_in: timedelta | None = DAY,
     labels: Mapping[str, str] | None = None,
-) -> Lease:
+) -> NamespaceLease:
     """Make a lease, which ends after `expires_in`; None for one that has to be deleted.
 
     Raises `AlreadyExists` for an id that is taken. A label `containerd.io/gc.expire` counts too.
     """
     check_labels(labels or {})
     id_ = secrets.token_hex(12) if id is None else check_text(id, "a lease's id")
-    lease = Lease(namespace, id_)
+    lease = NamespaceLease(namespace, id_)
     now_ns = lease._clock()  # noqa: SLF001 - the same module
     kept = dict(labels or {})
     if expires_in is not None:

@@ -11,6 +11,8 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
+from lading.content.catalog import DAY, Images, LeaseRecord, Scope
+from lading.content.events import BlobCreated, BlobDeleted, Events
 from lading.content.filtering import select_blobs, select_ingests
 from lading.content.store import (
     Batch,
@@ -28,7 +30,6 @@ from lading.errors import AlreadyExists, DataLoss, Error, IngestMismatch, NotFou
 from lading.metadata import labels as label_rows
 from lading.metadata.batch import Brought, NamespaceBatch
 from lading.metadata.claims import Claim, claim_all
-from lading.metadata.events import BlobCreated, BlobDeleted, Events
 from lading.metadata.idleness import has_ingest
 from lading.metadata.names import check_labels
 from lading.metadata.rows import IngestRow, NamespaceRows
@@ -36,8 +37,7 @@ from lading.metadata.writer import NamespaceWriter, told_as
 from lading.model.digest import Data, Digest
 
 if TYPE_CHECKING:
-    from lading.metadata.images import Images
-    from lading.metadata.leases import Lease, LeaseRecord
+    from lading.metadata.leases import NamespaceLease
 
 _ROW_SECONDS = 1.0
 """How long a commit may take to its last step before it is taken for dead."""
@@ -47,7 +47,7 @@ ROW_STEP = 500
 """Rows that one transaction adds, so that nobody waits long for a large batch."""
 
 
-class Namespace(ContentStore):
+class Namespace(Scope):
     """Made by `Metadata.namespace`. It exists in the database from its first blob or ingest on."""
 
     def __init__(
@@ -217,34 +217,30 @@ class Namespace(ContentStore):
         self,
         id: str | None = None,  # noqa: A002 - the word that users type
         *,
-        expires_in: timedelta | None = timedelta(days=1),
+        expires_in: timedelta | None = DAY,
         labels: Mapping[str, str] | None = None,
-    ) -> "Lease":
-        """This namespace again, what comes in through it kept from the collector; see `leases`."""
+    ) -> "NamespaceLease":
         from lading.metadata.leases import make_lease  # noqa: PLC0415 - it is a namespace, too
 
         return make_lease(self, id=id, expires_in=expires_in, labels=labels)
 
-    def leased(self, id: str) -> "Lease":  # noqa: A002 - the word that users type
-        """The same by a lease that is there, or `NotFound`."""
-        from lading.metadata.leases import Lease  # noqa: PLC0415 - it is a namespace, too
+    def leased(self, id: str) -> "NamespaceLease":  # noqa: A002 - the word that users type
+        from lading.metadata.leases import NamespaceLease  # noqa: PLC0415 - it is a namespace, too
 
-        lease = Lease(self, id)
+        lease = NamespaceLease(self, id)
         lease.record()
         return lease
 
-    def leases(self) -> "Iterator[LeaseRecord]":
-        """Every lease, in the order of their ids."""
+    def leases(self) -> Iterator[LeaseRecord]:
         from lading.metadata.leases import list_leases  # noqa: PLC0415 - ditto
 
         return list_leases(self)
 
     @property
-    def images(self) -> "Images":
-        """The images of the namespace."""
-        from lading.metadata.images import Images  # noqa: PLC0415 - few need them
+    def images(self) -> Images:
+        from lading.metadata.images import NamespaceImages  # noqa: PLC0415 - few need them
 
-        return Images(self._database, self._rows, self._clock, self._events)
+        return NamespaceImages(self._database, self._rows, self._clock, self._events)
 
     # Inside
 

@@ -1,8 +1,8 @@
 """The namespaces of one database: listed, labelled, and deleted when they are empty."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from lading.content.catalog import NamespaceRecord
 from lading.content.store import Labels
 from lading.database.engine import Database
 from lading.database.session import Row, Session
@@ -24,14 +24,6 @@ _HOLDINGS = {
     kind: Statement(f"SELECT COUNT(*) FROM {kind} WHERE namespace = :name")  # noqa: S608 - ours
     for kind in ("blobs", "ingests", "leases", "images")
 }
-
-
-class NamespaceRecord(NamedTuple):
-    """A namespace as it is listed."""
-
-    name: str
-    created_ns: int
-    labels: Labels
 
 
 def list_namespaces(database: Database) -> Iterator[NamespaceRecord]:

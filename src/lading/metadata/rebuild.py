@@ -17,8 +17,8 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from itertools import islice
-from typing import Literal, NamedTuple
 
+from lading.content.catalog import ADOPTED, Found
 from lading.content.store import Blob
 from lading.database.session import Session
 from lading.database.statements import Statement
@@ -29,8 +29,6 @@ from lading.metadata.names import check_name, short
 from lading.metadata.rows import IngestRow, NamespaceRows
 from lading.model.digest import Digest
 
-ADOPTED = "adopted"
-"""The lease that holds what a namespace has adopted."""
 ADOPTING = "lading/adopting"
 """The label of a namespace whose adoption has begun and not ended."""
 
@@ -46,18 +44,6 @@ _KNOWN = Statement(
     " UNION ALL SELECT 1 FROM claims WHERE digest = :digest"
 )
 _KEY = Statement("SELECT 1 FROM ingests WHERE key = :key")
-
-
-class Found(NamedTuple):
-    """Something that the content store and the database do not agree on, and what became of it."""
-
-    kind: Literal["adopted", "resumable", "orphan", "missing"]
-    """`adopted`: a blob that has a row now; `resumable`: an ingest that has one; `orphan`: an
-    ingest whose ref is too long to have one; `missing`: a blob with a row and without bytes."""
-    namespace: str | None
-    name: str
-    """A digest, or a ref."""
-    size: int
 
 
 def orphans(metadata: Metadata) -> Iterator[Blob]:

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
-from lading.errors import Error, Unavailable
-from lading.metadata.collection import Collection
-from lading.metadata.events import (
+from lading.content.collection import Collection
+from lading.content.events import (
     BlobCreated,
     BlobDeleted,
     BlobsCollected,
@@ -25,6 +24,7 @@ from lading.metadata.events import (
     LeaseDeleted,
     NamespaceDeleted,
 )
+from lading.errors import Error, Unavailable
 from lading.metadata.schedule import NEVER_NS, Schedule, Thresholds, in_ns
 
 _LOG = logging.getLogger(__name__)

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from lading.content.events import BlobCreated, Events
 from lading.content.store import Blob, ContentStore, Ingest, Labels, Writer
 from lading.database.engine import Database
 from lading.database.session import Session
@@ -17,7 +18,6 @@ from lading.errors import (
 )
 from lading.metadata import labels as label_rows
 from lading.metadata.claims import Claim, claim
-from lading.metadata.events import BlobCreated, Events
 from lading.metadata.names import check_labels
 from lading.metadata.rows import IngestRow, NamespaceRows
 from lading.model.digest import Data, Digest
