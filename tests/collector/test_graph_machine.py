@@ -3,7 +3,6 @@
 The model knows labels, leases and images as they were set, and walks the whole graph naively.
 """
 
-import shutil
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from lading.content.catalog import Resource
 from lading.errors import NotFound
@@ -24,6 +29,7 @@ from tests.collector.clock import Clock
 
 pytestmark = pytest.mark.slow
 
+EXAMPLES = {"sqlite": 40, "postgresql": 8}
 DATA = [bytes([number]) for number in range(7)]
 DIGESTS = [Digest.of(data) for data in DATA]
 NUMBERS = st.integers(0, len(DATA) - 1)
@@ -86,14 +92,14 @@ class Side:
 class GraphMachine(RuleBasedStateMachine):
     """Drives the metadata and the model with the same calls."""
 
-    empty_database = None  # set by the test
+    databases = place = None  # set by the test
 
     def __init__(self):
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = tempfile.TemporaryDirectory(dir=self.place)
         self.clock = Clock()
         self.content = LocalStore(Path(self.folder.name) / "root")
-        url = f"sqlite:///{shutil.copy(self.empty_database, self.folder.name)}"
+        url = self.databases.new(self.folder.name)
         self.metadata = Metadata(url, content=self.content, clock=self.clock)
         self.collector = Collector(self.metadata.database, self.content, self.clock)
         self.sides = {"one": Side(), "two": Side()}
@@ -259,10 +265,9 @@ class GraphMachine(RuleBasedStateMachine):
         return self.clock() + span // timedelta(microseconds=1) * 1000
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _tables(empty_database):
-    GraphMachine.empty_database = empty_database
-
-
-TestGraph = GraphMachine.TestCase
-TestGraph.settings = settings(max_examples=40, stateful_step_count=15)
+def test_a_collection_keeps_what_a_walk_over_the_whole_graph_keeps(databases, quick_folder):
+    machine = type("Machine", (GraphMachine,), {"databases": databases, "place": quick_folder})
+    examples = EXAMPLES[databases.engine]
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=examples, stateful_step_count=15)
+    )

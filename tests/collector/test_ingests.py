@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from lading.content.catalog import OWNER
 from lading.errors import NotFound
 from lading.metadata.collector import Collector
 from lading.metadata.namespace import Namespace
@@ -166,3 +167,109 @@ def test_what_a_commit_left_that_died_goes_after_a_day(metadata, content, collec
     done = collector.collect()
     assert (done.blobs, done.bytes, done.ingests) == (1, 4, 1)
     assert list(content.blobs()) == []
+
+
+def die_before_the_row_of_the_ingest(metadata, ref="ref"):
+    """Open a writer in a process that dies when its ingest is in the store and its row is not."""
+
+    class DyingNote(SteppingDatabase):
+        def note(self, transaction):
+            os._exit(0)
+
+    child = os.fork()
+    if not child:
+        database = DyingNote(metadata.database, Turns(()))
+        namespace = Namespace(
+            "images",
+            database=database,
+            content=metadata.content,
+            clock=metadata._clock,
+            shared=True,
+        )
+        try:
+            namespace.writer(ref)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_an_ingest_that_died_before_its_row_goes_after_a_day(
+    metadata, namespace, content, collector, clock
+):
+    namespace.add(b"makes the namespace")
+    die_before_the_row_of_the_ingest(metadata)
+    assert [ingest.ref for ingest in collector.unknown_ingests()] == ["images/ref"]
+    clock.pass_by(DAY - SECOND)
+    assert list(collector.idle_ingests()) == []
+    assert collector.collect().ingests == 0
+    clock.pass_by(2 * SECOND)
+    assert list(collector.idle_ingests()) == [("images", "ref", 0)]
+    assert collector.collect().ingests == 1
+    assert list(content.ingests()) == []
+
+
+def test_an_ingest_that_died_before_its_row_is_gone_on_with(metadata, namespace, collector, clock):
+    namespace.add(b"makes the namespace")
+    die_before_the_row_of_the_ingest(metadata)
+    begin(namespace)
+    clock.pass_by(DAY - SECOND)
+    assert collector.collect().ingests == 0
+    assert namespace.ingest("ref").offset == len(b"some")
+
+
+@pytest.mark.parametrize(
+    "begun", [("images/ref", b"some"), ("elsewhere/ref", b""), ("images", b""), ("nul\0/ref", b"")]
+)
+def test_an_ingest_without_a_row_that_may_be_somebodys_is_left(
+    namespace, content, collector, clock, begun
+):
+    ref, data = begun
+    namespace.add(b"makes the namespace")
+    begin(content, ref=ref, data=data)
+    clock.pass_by(2 * DAY)
+    assert list(collector.idle_ingests()) == []
+    assert collector.collect().ingests == 0
+    assert [ingest.ref for ingest in content.ingests()] == [ref]
+
+
+def test_an_ingest_without_a_row_in_a_namespace_with_an_owner_is_left(
+    metadata, namespace, content, collector, clock
+):
+    metadata.label_namespace("images", {OWNER: "somebody"})
+    begin(content, ref="images/ref", data=b"")
+    clock.pass_by(2 * DAY)
+    assert collector.collect().ingests == 0
+    assert [ingest.ref for ingest in content.ingests()] == ["images/ref"]
+
+
+def test_an_ingest_without_a_row_that_somebody_holds_is_left(namespace, content, collector, clock):
+    namespace.add(b"makes the namespace")
+    with content.writer("images/ref") as writer:
+        clock.pass_by(2 * DAY)
+        assert collector.collect().ingests == 0
+        assert writer.write(b"some") == len(b"some")
+
+
+@pytest.mark.parametrize("what", ["row", "bytes"])
+def test_an_ingest_that_gets_its_row_or_bytes_after_the_look_is_left(
+    namespace, content, collector, clock, what
+):
+    namespace.add(b"makes the namespace")
+    begin(content, ref="images/ref", data=b"")
+    clock.pass_by(2 * DAY)
+
+    class Late(LocalStore):
+        def writer(self, ref, **options):
+            begin(*((namespace, "ref", b"") if what == "row" else (content, "images/ref", b"some")))
+            return super().writer(ref, **options)
+
+    late = Late(content.root, clock=clock)
+    assert Collector(collector._database, late, clock).collect().ingests == 0
+    assert [ingest.ref for ingest in content.ingests()] == ["images/ref"]
+
+
+def test_a_long_ref_is_told_of_in_full(namespace, collector, clock):
+    ref = "long " * 200
+    begin(namespace, ref=ref)
+    clock.pass_by(2 * DAY)
+    assert list(collector.idle_ingests()) == [("images", ref, 4)]

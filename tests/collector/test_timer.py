@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from lading.content.collection import Collection
-from lading.content.events import BlobCreated, BlobDeleted, LeaseCreated
+from lading.content.events import BlobCreated, BlobDeleted, IngestProgress, LeaseCreated
 from lading.errors import FailedPrecondition, Unavailable
 from lading.metadata.schedule import Thresholds
 from lading.metadata.timer import CollectionTimer
@@ -153,3 +153,11 @@ def test_the_thread_collects_when_it_is_triggered_and_ends_when_it_is_closed(eve
     assert not [thread for thread in threading.enumerate() if thread.name == "lading collector"]
     events.emit(BlobDeleted("images", 0, DIGEST))
     assert collector.outcomes == []
+
+
+def test_what_changes_nothing_that_is_collected_makes_no_collection_due(timer, events, clock):
+    timer.step(clock())
+    for _ in range(1000):
+        events.emit(IngestProgress("images", clock(), "ref", 1, None))
+    assert timer.step(clock()) > clock()
+    assert timer.last is None

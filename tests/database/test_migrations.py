@@ -18,6 +18,7 @@ from lading.stores.local.store import LocalStore
 
 OLD = Path(__file__).with_name("revision_0001.sql")
 RIGHT = Digest.of(b"hello, world")
+CLAIM = Statement("SELECT token, digest, expires_ns FROM claims")
 REVISION = Statement("SELECT version_num FROM alembic_version")
 NEWER = Statement("UPDATE alembic_version SET version_num = '9999'")
 OPEN = """
@@ -96,6 +97,8 @@ def test_an_old_file_is_opened_with_all_that_it_has(tmp_path):
     path = tmp_path / "old.db"
     connection = sqlite3.connect(path)
     connection.executescript(OLD.read_text())
+    connection.execute("INSERT INTO claims VALUES ('new 1', ?, 7)", [RIGHT])
+    connection.commit()
     connection.close()
     content = LocalStore(tmp_path / "root")
     content.add(b"hello, world")
@@ -114,4 +117,5 @@ def test_an_old_file_is_opened_with_all_that_it_has(tmp_path):
         assert lease.resources() == [Resource("content", RIGHT), Resource("ingests", "w")]
         with namespace.writer("w") as writer:
             assert (writer.offset, writer.status().expected) == (5, RIGHT)
+        assert metadata.database.row(CLAIM) == ("new 1", RIGHT, 7)
         assert metadata.database.row(REVISION) == (migrate.SCHEMA,)

@@ -1,4 +1,5 @@
 import os
+import signal
 import sqlite3
 import threading
 import time
@@ -111,6 +112,104 @@ def test_an_interrupt_is_one_threads_own_and_the_others_end_well(sqlite):
     failed = [number for number, each in enumerate(outcomes) if isinstance(each, KeyboardInterrupt)]
     assert len(failed) == 1
     assert numbers_in(sqlite) == sorted({0, 1, 2, 3} - set(failed))
+
+
+def wait_for_queue(database, length):
+    while len(database._queue) < length:
+        os.sched_yield()
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_one_that_is_interrupted_while_it_waits_leaves_the_others_to_go_on(sqlite, leads):
+    other = threading.Thread(target=sqlite.write, args=[insert(2)])
+
+    def interrupt():
+        if leads:
+            wait_for_queue(sqlite, 1)
+            other.start()
+        wait_for_queue(sqlite, 2)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    with sqlite._turn:
+        if not leads:
+            other.start()
+            wait_for_queue(sqlite, 1)
+        interrupter.start()
+        with pytest.raises(KeyboardInterrupt):
+            sqlite.write(insert(1))
+    other.join(60)
+    interrupter.join(60)
+    assert numbers_in(sqlite) == [2]
+    assert sqlite.write(insert(3)) == 1
+
+
+class InterruptedCommit:
+    """A connection whose next commit is done when the interrupt is heard."""
+
+    def __init__(self, connection):
+        self.connection, self.is_next = connection, True
+
+    def __getattr__(self, name):
+        return getattr(self.connection, name)
+
+    def execute(self, text):
+        done = self.connection.execute(text)
+        if text == "COMMIT" and self.is_next:
+            self.is_next = False
+            raise KeyboardInterrupt
+        return done
+
+
+def test_what_was_committed_when_an_interrupt_is_heard_is_not_run_again(sqlite):
+    sqlite._writer.connection = InterruptedCommit(sqlite._writer.connection)
+    outcomes = run_together(sqlite, [insert(number) for number in range(3)])
+    assert sorted(map(repr, outcomes)) == ["1", "1", "KeyboardInterrupt()"]
+    assert numbers_in(sqlite) == [0, 1, 2]
+
+
+def test_who_is_done_does_not_wait_for_the_next_group(sqlite):
+    gates = {number: threading.Event() for number in (1, 4)}
+    inside = {number: threading.Event() for number in (1, 4)}
+
+    def write(number):
+        def transaction(session):
+            if number in gates:
+                inside[number].set()
+                gates[number].wait(60)
+            return session.run(INSERT, number=number)
+
+        return sqlite.write(transaction)
+
+    threads = {n: threading.Thread(target=write, args=[n]) for n in (1, 2, 3, 4)}
+    with sqlite._turn:
+        for number in (1, 2, 3):
+            threads[number].start()
+            wait_for_queue(sqlite, number)
+    inside[1].wait(60)  # the first group runs, and the fourth comes too late for it
+    threads[4].start()
+    wait_for_queue(sqlite, 1)
+    gates[1].set()
+    inside[4].wait(60)
+    for number in (1, 2, 3):
+        threads[number].join(60)
+        assert not threads[number].is_alive()
+    assert numbers_in(sqlite) == [1, 2, 3]
+    gates[4].set()
+    threads[4].join(60)
+    assert numbers_in(sqlite) == [1, 2, 3, 4]
+
+
+def test_one_alone_that_fails_leaves_nothing_and_no_transaction_open(sqlite):
+    def fail(session):
+        session.run(INSERT, number=1)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        sqlite.write(fail)
+    assert not sqlite._writer.connection.in_transaction
+    assert sqlite.write(insert(2)) == 1
+    assert numbers_in(sqlite) == [2]
 
 
 def test_one_that_must_last_makes_its_whole_group_last(sqlite):

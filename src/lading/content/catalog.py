@@ -21,6 +21,8 @@ from lading.model.descriptor import Descriptor
 DAY = timedelta(days=1)
 ADOPTED = "adopted"
 """The lease that holds what a namespace has adopted."""
+OWNER = "lading/owner"
+"""The label of a namespace that somebody else collects: no collection of ours takes from it."""
 
 
 class NamespaceRecord(NamedTuple):
@@ -43,7 +45,10 @@ class LeaseRecord(NamedTuple):
 
 
 class Resource(NamedTuple):
-    """What a lease holds: `content` by its digest, `ingests` by their ref, `images` by name."""
+    """What a lease holds: `content` by its digest, `ingests` by their ref, `images` by name.
+
+    `snapshots/<snapshotter>` are put down for clients who have such, and keep nothing here.
+    """
 
     kind: str
     id: str

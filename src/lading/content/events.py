@@ -132,6 +132,17 @@ class LeaseDeleted(Event):
     topic: ClassVar[str] = "/leases/delete"
 
 
+@dataclass(frozen=True, slots=True)
+class IngestProgress(Event):
+    """An ingest has grown. Said now and then, not with every write."""
+
+    ref: str
+    offset: int
+    total: int | None
+
+    topic: ClassVar[str] = "/ingests/progress"
+
+
 class Events:
     """Where events are emitted and subscribed to. Any method may be called from any thread."""
 

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from lading.database.extras import extra
 from lading.database.session import Row, Session
 from lading.database.statements import Statement
 from lading.errors import InvalidArgument
@@ -76,7 +77,8 @@ def connect(url: str, *, wait: timedelta = WAIT) -> Database:
 
         return SqliteDatabase(rest.removeprefix("/"), wait=wait)
     if separator and scheme.partition("+")[0] in {"postgresql", "postgres"}:
-        from lading.database.postgresql import PostgresDatabase  # noqa: PLC0415 - ditto
+        with extra("postgresql", "psycopg"):
+            from lading.database.postgresql import PostgresDatabase  # noqa: PLC0415 - ditto
 
         return PostgresDatabase(f"postgresql://{rest}", wait=wait)
     raise InvalidArgument(f"{url!r}: a database is sqlite:///path or postgresql://host/name")

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from lading.database.engine import Database
+from lading.database.extras import extra
 from lading.database.session import Session
 from lading.database.statements import Statement
 from lading.errors import FailedPrecondition
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The revision that this code works with; the last of `migrations.versions`."""
 
 _WAIT = timedelta(minutes=1)
@@ -32,7 +33,7 @@ def bring_up_to_date(database: Database) -> None:
     """
     if database.read(_revision) == SCHEMA:
         return
-    with database.hold("migration", _WAIT):
+    with extra("metadata", "alembic", "sqlalchemy"), database.hold("migration", _WAIT):
         found = database.read(_revision)
         if found == SCHEMA:
             return

@@ -94,12 +94,13 @@ images = Table(
 claims = Table(
     "claims",
     tables,
+    Column("digest", Key, primary_key=True),
     Column("token", Key, primary_key=True),
-    Column("digest", Key, nullable=False),
     Column("expires_ns", BigInteger, nullable=False),
-    Index("claims_by_digest", "digest"),
+    sqlite_with_rowid=False,
 )
-"""Digests whose bytes are on their way in, so that the collector leaves them alone."""
+"""Digests whose bytes are on their way in, so that the collector leaves them alone. One tree and no
+index beside it: each blob that comes in makes such a row and ends it."""
 
 condemned = Table(
     "condemned",

@@ -46,13 +46,18 @@ _PAUSE = 0.005  # seconds between two looks at a held lock
 class _Job:
     """One transaction that waits for its turn."""
 
-    __slots__ = ("done", "durable", "error", "result", "transaction")
+    __slots__ = (
+        "done", "durable", "error", "group", "leads", "result", "transaction", "woken",
+    )  # fmt: skip
 
     def __init__(self, transaction: Callable[[Session], Any], *, durable: bool) -> None:
         self.transaction, self.durable = transaction, durable
         self.result: Any = None
         self.error: BaseException | None = None
-        self.done = False
+        self.done = self.leads = False
+        self.group: list[_Job] = []  # those that ended with it, if its thread leads
+        self.woken = threading.Lock()
+        self.woken.acquire()  # until it is done, or the turn of its thread to lead has come
 
 
 class SqliteDatabase(Database):
@@ -74,6 +79,7 @@ class SqliteDatabase(Database):
         self._turn = threading.Lock()
         self._guard = threading.Lock()
         self._queue: list[_Job] = []
+        self._is_led = False
         self._writer: Session | None = None
         self._is_durable = True
 
@@ -144,53 +150,92 @@ class SqliteDatabase(Database):
     # Writing
 
     def _submitted(self, job: _Job) -> Any:
-        with self._guard:
-            self._queue.append(job)
+        """Wait until somebody has run it. Of those who wait, one leads and runs what all want.
+
+        Who is done goes at once, and so may be in the next group while that still gathers.
+        """
         try:
-            with self._turn:
-                if not job.done:
+            with self._guard:
+                self._queue.append(job)
+                job.leads, self._is_led = not self._is_led, True
+            if not job.leads:
+                job.woken.acquire()
+            if not job.done:
+                with self._turn:
                     with self._guard:
                         jobs, self._queue = self._queue, []
                     self._run(jobs, job)
-        except BaseException:
-            with self._guard:  # who is interrupted while waiting wants nothing any more
-                if job in self._queue:
-                    self._queue.remove(job)
-            raise
+        finally:
+            try:
+                self._leave(job)
+            except BaseException:  # an interrupt must not leave the others without a leader
+                self._leave(job)
+                raise
         if job.error is not None:
             raise job.error
         return job.result
 
+    def _leave(self, job: _Job) -> None:
+        """Tell the group that it is done, and have another one lead. May be called once more."""
+        for each in job.group:
+            each.done = True
+            if each is not job and each.woken.locked():
+                each.woken.release()
+        with self._guard:
+            if not job.done and job in self._queue:
+                self._queue.remove(job)  # it was interrupted while it waited
+            if not job.leads:
+                return
+            job.leads, self._is_led = False, bool(self._queue)
+            if self._queue:
+                self._queue[0].leads = True
+                self._queue[0].woken.release()
+
     def _run(self, jobs: list[_Job], ours: _Job) -> None:
         """Run what waits in one transaction; its end is the end of each."""
-        ended = jobs
         try:
-            session = self._writing(durable=any(job.durable for job in jobs))
-            execute = session.connection.execute
-            execute("BEGIN IMMEDIATE")
-            try:
-                for job in jobs:
-                    self._run_one(session, execute, job)
-                execute("COMMIT")
-            except BaseException:
-                if session.connection.in_transaction:
-                    execute("ROLLBACK")
-                raise
+            self._commit(jobs)
         except Exception as error:  # noqa: BLE001 - each gets its own, where it can act
             for job in jobs:
                 job.error = job.error or self.translated(error)
         except BaseException:
             # An interrupt is for this thread alone; the others run again without it.
-            ended = [ours]
+            ours.group = [job for job in jobs if job.done or job is ours]
             with self._guard:
                 for job in jobs:
-                    if job is not ours:
+                    if job not in ours.group:
                         job.result = job.error = None
                         self._queue.append(job)
             raise
-        finally:
-            for job in ended:
-                job.done = True
+        ours.group = jobs
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        session = self._writing(durable=any(job.durable for job in jobs))
+        execute = session.connection.execute
+        run = self._run_alone if len(jobs) == 1 else self._run_one
+        execute("BEGIN IMMEDIATE")
+        try:
+            for job in jobs:
+                run(session, execute, job)
+            if session.connection.in_transaction:
+                execute("COMMIT")
+        except BaseException as error:
+            if session.connection.in_transaction:
+                execute("ROLLBACK")
+            elif not isinstance(error, Exception):
+                for job in jobs:  # the interrupt was heard after the commit
+                    job.done = True
+            raise
+
+    def _run_alone(self, session: Session, execute: Callable[[str], Any], job: _Job) -> None:
+        """Run the only one that waits, which needs no savepoint."""
+        try:
+            job.result = job.transaction(session)
+        except Exception as error:
+            if isinstance(error, sqlite3.Error) and _code_of(error) in _EVERYBODYS:
+                raise
+            job.error = self.translated(error)
+            execute("ROLLBACK")
 
     def _run_one(self, session: Session, execute: Callable[[str], Any], job: _Job) -> None:
         execute("SAVEPOINT job")

@@ -31,7 +31,7 @@ _ADD = Statement(
     "INSERT INTO claims (token, digest, expires_ns) VALUES (:token, :digest, :expires_ns)"
 )
 _GOING = Statement("SELECT 1 FROM condemned WHERE digest = :digest AND going = 1")
-_DROP = Statement("DELETE FROM claims WHERE token = :token")
+_DROP = Statement("DELETE FROM claims WHERE digest = :digest AND token = :token")
 _CONDEMN = Statement(
     "INSERT INTO condemned (digest, size, going) SELECT :digest, -1, 0"
     " WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE digest = :digest) ON CONFLICT DO NOTHING"
@@ -70,7 +70,7 @@ class Claim:
 
     def redeem(self, session: Session) -> None:
         """End the claim in the transaction that adds its row; `Unavailable` if it has ended."""
-        if not session.run(_DROP, token=self._token):
+        if not session.run(_DROP, digest=self.digest, token=self._token):
             raise Unavailable(
                 f"{self.digest}: its bytes may be gone after so long; send them again"
             )
@@ -79,7 +79,7 @@ class Claim:
         """Give it back, and have the collector see to what was brought. Safe to call twice."""
 
         def drop(session: Session) -> None:
-            session.run(_DROP, token=self._token)
+            session.run(_DROP, digest=self.digest, token=self._token)
             if self._token.startswith(_NEW):
                 session.run(_CONDEMN, digest=self.digest)
 

@@ -5,6 +5,9 @@
     bytes     of digests that no namespace has any more and nobody has claimed: marked as going,
               deleted outside of any transaction, and struck off
 
+A namespace that has the label `lading/owner` has a collector of its own, which knows what it needs
+and tells us by deleting: from there nothing is taken, and no ingest ended.
+
 One collection runs at a time. A crash at any point leaves nothing that the next one does not
 finish. Files that the database does not know are not the collector's: they are left.
 
@@ -30,6 +33,7 @@ from lading.metadata import idleness
 from lading.metadata import labels as label_rows
 from lading.metadata.claims import COLLECTOR, expire_claims, stop_collecting
 from lading.metadata.graph import Graph
+from lading.metadata.namespaces import is_owned
 from lading.model.digest import Digest
 
 __all__ = ["Collection", "Collector", "LedgerLine"]
@@ -40,6 +44,7 @@ BYTES_STEP = 1000
 """Digests whose bytes are marked as going together; who wants one of them waits for all."""
 FAILURES_LIMIT = 100
 """Failures that a collection tells of; a disk that fails would fill the memory with them."""
+OWNED = "its owner collects it"
 _PATIENCE = timedelta(milliseconds=200)  # a claim may hold the lock for a moment, to see who lives
 _TRUST_NS = 1_000_000_000  # how long a look at `collecting` is good for
 
@@ -124,7 +129,7 @@ class Collector:
         return idleness.idle_ingests(self._database, self._content, self._clock())
 
     def unknown_ingests(self) -> Iterator[Ingest]:
-        """Ingests of the content store that no namespace knows; collections leave them alone."""
+        """Ingests of the content store that no namespace knows; those with bytes are left alone."""
         return idleness.unknown_ingests(self._database, self._content)
 
     def due_ns(self, since_ns: int) -> int | None:
@@ -231,6 +236,8 @@ class _Run:
     def _swept(self, namespace: str, graph: Graph, chunk: list[Row], session: Session) -> list[str]:
         """Sweep what is still out of reach. Run twice, it does the same."""
         self._check(session)
+        if is_owned(session, namespace, stays=True):
+            return []  # since it was marked
         touched = session.rows(_TOUCHED, namespace=namespace)
         for digest, labels in touched:
             graph.add_edges(digest, label_rows.from_row(labels or ""))
@@ -322,14 +329,17 @@ class _Run:
 def _marked(namespace: str, now_ns: int, session: Session) -> tuple[Graph, list[Row]]:
     """The graph, and the rows that it does not reach."""
     graph = Graph(session, namespace, now_ns)
+    if is_owned(session, namespace):
+        return graph, []
     rows = session.each(_BLOBS, namespace=namespace)
     return graph, [row for row in rows if not graph.has(row[0])]
 
 
 def _ledger(namespace: str, now_ns: int, session: Session) -> list[LedgerLine]:
     graph = Graph(session, namespace, now_ns)
+    otherwise = OWNED if is_owned(session, namespace) else None
     return [
-        LedgerLine(namespace, Digest.trusted(digest), size, graph.reason(digest))
+        LedgerLine(namespace, Digest.trusted(digest), size, graph.reason(digest) or otherwise)
         for digest, size in session.each(_BLOBS, namespace=namespace)
     ]
 

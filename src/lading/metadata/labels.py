@@ -8,6 +8,7 @@ from types import MappingProxyType
 from lading.content.store import NO_LABELS, Labels
 
 EXPIRE = "containerd.io/gc.expire"
+_encoded = json.JSONEncoder(sort_keys=True).encode
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -19,7 +20,7 @@ def without_empty(labels: Mapping[str, str]) -> Labels:
 def to_row(labels: Mapping[str, str]) -> str:
     """Write labels; one without a value is none."""
     kept = dict(without_empty(labels))
-    return json.dumps(kept, sort_keys=True) if kept else ""
+    return _encoded(kept) if kept else ""
 
 
 def from_row(text: str) -> Labels:

@@ -133,9 +133,13 @@ class Namespace(Scope):
             for digest, size, held in some:
                 held.redeem(session)
                 is_new = self._rows.add_blob(session, digest, size, text, now_ns)
-                if labels and not is_new:
-                    self._rows.label(session, digest, labels, replace=False, now_ns=now_ns)
-                blobs.append((self._rows.blob(session, digest), is_new))
+                if is_new:
+                    blob = Blob(digest, size, now_ns, now_ns, label_rows.from_row(text))
+                elif labels:
+                    blob = self._rows.label(session, digest, labels, replace=False, now_ns=now_ns)
+                else:
+                    blob = self._rows.blob(session, digest)
+                blobs.append((blob, is_new))
             return blobs
 
         blobs = []
@@ -171,8 +175,10 @@ class Namespace(Scope):
             try:
                 inner = self._content.writer(key, expected=expected, total=total, wait=wait)
             except AlreadyExists:
-                # That the content store has it does not mean that the namespace does.
-                inner = self._content.writer(key, total=total, wait=wait)
+                # That the content store has it does not mean that the namespace does. Of a blob
+                # that is offered more may be made than it has bytes.
+                offered = expected and not was_begun and self._is_offered(expected, total)
+                inner = self._content.writer(key, total=None if offered else total, wait=wait)
         try:
             if wait and expected is not None:
                 self._outwait_commit(ref, expected, total)
@@ -327,6 +333,9 @@ class Namespace(Scope):
             events=self._events,
             known=self._offered(offered, total),
         )
+
+    def _is_offered(self, digest: Digest, total: int | None) -> bool:
+        return self._database.read(lambda session: self._may_share(session, digest, total))
 
     def _may_share(self, session: Session, digest: Digest, total: int | None) -> bool:
         return any(

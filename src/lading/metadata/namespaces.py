@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lading.content.catalog import NamespaceRecord
+from lading.content.catalog import OWNER, NamespaceRecord
 from lading.content.store import Labels
 from lading.database.engine import Database
 from lading.database.session import Row, Session
@@ -18,6 +18,8 @@ _MAKE = Statement(
     "INSERT INTO namespaces (name, created_ns, labels) VALUES (:name, :now_ns, '')"
     " ON CONFLICT DO NOTHING"
 )
+_LABELS = Statement("SELECT labels FROM namespaces WHERE name = :name")
+_LABELS_TO_STAY = Statement(_LABELS.sql, locking="KEY SHARE")
 _LABEL = Statement("UPDATE namespaces SET labels = :labels WHERE name = :name")
 _REMOVE = Statement("DELETE FROM namespaces WHERE name = :name")
 _HOLDINGS = {
@@ -66,6 +68,15 @@ def delete_namespace(database: Database, name: str) -> None:
             raise NotFound(name, "namespace")
 
     database.write(remove, alone=True)
+
+
+def is_owned(session: Session, name: str, *, stays: bool = False) -> bool:
+    """Whether somebody else collects a namespace.
+
+    With `stays`, whoever would change that waits for the end of the transaction, which writes.
+    """
+    row = session.row(_LABELS_TO_STAY if stays else _LABELS, name=name)
+    return row is not None and OWNER in label_rows.from_row(row[0])
 
 
 def _record(name: str, row: Row | None) -> NamespaceRecord:

@@ -25,6 +25,7 @@ from lading.database.statements import Statement
 from lading.errors import AlreadyExists, InvalidArgument
 from lading.metadata.catalog import Metadata
 from lading.metadata.claims import COLLECTOR
+from lading.metadata.idleness import is_known
 from lading.metadata.names import check_name, short
 from lading.metadata.rows import IngestRow, NamespaceRows
 from lading.model.digest import Digest
@@ -43,7 +44,6 @@ _KNOWN = Statement(
     " UNION ALL SELECT 1 FROM condemned WHERE digest = :digest"
     " UNION ALL SELECT 1 FROM claims WHERE digest = :digest"
 )
-_KEY = Statement("SELECT 1 FROM ingests WHERE key = :key")
 
 
 def orphans(metadata: Metadata) -> Iterator[Blob]:
@@ -134,7 +134,7 @@ class _Adoption:
     def _ingests(self) -> Iterator[Found]:
         for ingest in self._metadata.content.ingests():
             key = ingest.ref
-            if self._metadata.database.row(_KEY, key=key) is not None:
+            if is_known(self._metadata.database, key):
                 continue
             name, _, ref = key.partition("/")
             if self._way == _AS_IT_IS or not ref or not _is_name(name):

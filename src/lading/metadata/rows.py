@@ -58,7 +58,8 @@ _ADD_INGEST = Statement(
     "INSERT INTO ingests (namespace, ref, ref_in_full, key, expected, committing)"
     " VALUES (:namespace, :ref, :ref_in_full, :key, :expected, :committing)"
     " ON CONFLICT (namespace, ref) DO UPDATE"
-    " SET expected = excluded.expected, committing = excluded.committing"
+    " SET expected = excluded.expected, committing = excluded.committing,"
+    " ref_in_full = excluded.ref_in_full"  # which an adopted one lacks
 )
 _COMMITTING = Statement(
     "UPDATE ingests SET committing = :committing WHERE namespace = :namespace AND ref = :ref"

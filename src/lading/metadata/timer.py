@@ -15,21 +15,23 @@ from lading.content.collection import Collection
 from lading.content.events import (
     BlobCreated,
     BlobDeleted,
-    BlobsCollected,
-    BytesDeleted,
     Event,
     Events,
+    ImageCreated,
     ImageDeleted,
     ImageUpdated,
+    LeaseCreated,
     LeaseDeleted,
+    NamespaceCreated,
     NamespaceDeleted,
+    NamespaceUpdated,
 )
 from lading.errors import Error, Unavailable
 from lading.metadata.schedule import NEVER_NS, Schedule, Thresholds, in_ns
 
 _LOG = logging.getLogger(__name__)
 _DELETIONS = (BlobDeleted, ImageDeleted, ImageUpdated, LeaseDeleted, NamespaceDeleted)
-_OURS = (BlobsCollected, BytesDeleted)
+_CHANGES = (BlobCreated, ImageCreated, LeaseCreated, NamespaceCreated, NamespaceUpdated)
 
 
 class Collects(Protocol):
@@ -129,8 +131,8 @@ class CollectionTimer:
             self._schedule.end_at(NEVER_NS if due_ns is None else due_ns)
 
     def _hear(self, event: Event) -> None:
-        if isinstance(event, _OURS):
-            return
+        if not isinstance(event, _DELETIONS + _CHANGES):
+            return  # it changes nothing, or is what a collection did
         now_ns = self._clock()
         with self._changed:
             before = self._schedule.due_ns

@@ -69,7 +69,9 @@ class NamespaceWriter(Writer):
     def status(self) -> Ingest:
         with told_as(self.ref, self._row.key):
             found = self._inner.status()._replace(ref=self.ref, expected=self._row.expected)
-        return found._replace(offset=self._known.size) if self._known else found
+        if self._known is None:
+            return found
+        return found._replace(offset=self._known.size, total=self._known.size)
 
     def write(self, data: Data) -> int:
         with told_as(self.ref, self._row.key):
