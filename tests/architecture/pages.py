@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "lading"
-MODULES = sorted(path for path in SOURCE.rglob("*.py") if "_generated" not in path.parts)
+MODULES = sorted(path for path in SOURCE.rglob("*.py") if not path.stem.endswith("_pb2"))
 FENCED = re.compile(
     r"^```(?P<language>\w+)(?P<mark>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )

@@ -1,0 +1,174 @@
+"""Our errors as statuses, and statuses as our errors.
+
+A status carries the code and the sentence, as containerd's do. What a caller of ours wants to know
+besides goes with it as Google's `ErrorInfo`, so that the other end raises the same error, with its
+facts; for whoever does not look, it is not there.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final, NoReturn
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+from lading import errors
+from lading.model.digest import Digest
+
+DOMAIN = "lading"
+DETAILS = "grpc-status-details-bin"
+MESSAGE_LIMIT = 2048
+"""Characters of a sentence on the wire: all headers together have to stay under 8 KiB."""
+FACTS_LIMIT = 4096
+
+_CODES: Final = {
+    errors.InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
+    errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
+    errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.OutOfRange: grpc.StatusCode.OUT_OF_RANGE,
+    errors.Aborted: grpc.StatusCode.ABORTED,
+    errors.ResourceExhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.DataLoss: grpc.StatusCode.DATA_LOSS,
+}
+
+Facts = dict[str, Any]
+
+
+def code_of(error: errors.Error) -> grpc.StatusCode:
+    """The status code of a condition: that of the second level of our errors."""
+    for ancestor in type(error).__mro__:
+        if ancestor in _CODES:
+            return _CODES[ancestor]
+    return grpc.StatusCode.UNKNOWN
+
+
+def aborted(context: grpc.ServicerContext, error: errors.Error) -> NoReturn:
+    """End a call with one of our errors."""
+    code, message = code_of(error), str(error)[:MESSAGE_LIMIT]
+    details = _details(error, code, message)
+    if details is not None:
+        context.set_trailing_metadata(((DETAILS, details),))
+    context.abort(code, message)
+
+
+def error_of(status: grpc.RpcError) -> errors.Error:
+    """The error of a call that failed: with its facts from ours, by its code from another."""
+    assert isinstance(status, grpc.Call)
+    code, message = status.code(), status.details() or ""
+    found = _told(status)
+    if found is not None:
+        return found
+    return _UNTOLD.get(code, _unknown)(message or f"the other end answered {code.name}")
+
+
+def _unknown(message: str) -> errors.Error:
+    return errors.Error(message)
+
+
+_UNTOLD: Final[dict[grpc.StatusCode, Callable[[str], errors.Error]]] = {
+    grpc.StatusCode.NOT_FOUND: lambda message: errors.NotFound(message.removesuffix(": not found")),
+    grpc.StatusCode.ALREADY_EXISTS: lambda message: errors.AlreadyExists(
+        message.removesuffix(": already exists")
+    ),
+    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidArgument,
+    grpc.StatusCode.FAILED_PRECONDITION: errors.FailedPrecondition,
+    grpc.StatusCode.OUT_OF_RANGE: errors.InvalidArgument,
+    grpc.StatusCode.DATA_LOSS: lambda message: errors.DataLoss("the other end", message),
+    grpc.StatusCode.PERMISSION_DENIED: lambda message: errors.PermissionDenied(
+        "the other end", message
+    ),
+    grpc.StatusCode.UNIMPLEMENTED: lambda message: errors.FailedPrecondition(
+        f"the other end does not do this: {message}"
+    ),
+    grpc.StatusCode.UNAVAILABLE: errors.Unavailable,
+    grpc.StatusCode.CANCELLED: errors.Unavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: errors.Unavailable,
+    grpc.StatusCode.ABORTED: errors.Unavailable,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: errors.Unavailable,
+}
+"""What a code says alone. `OutOfRange` and `ResourceExhausted` want facts that nobody told."""
+
+
+def _details(error: errors.Error, code: grpc.StatusCode, message: str) -> bytes | None:
+    reason = type(error).__name__
+    facts = {
+        name: text
+        for name, value in vars(error).items()
+        if not name.startswith("_") and (text := _written(value)) is not None
+    }
+    if reason not in _MAKERS or sum(map(len, facts.values())) > FACTS_LIMIT:
+        return None
+    status = status_pb2.Status(code=code.value[0], message=message[:MESSAGE_LIMIT])
+    status.details.add().Pack(
+        error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=facts)
+    )
+    written: bytes = status.SerializeToString()
+    return written
+
+
+def _written(value: object) -> str | None:
+    if isinstance(value, datetime):
+        return json.dumps({"time": value.isoformat()})
+    if isinstance(value, Digest):
+        return json.dumps({"digest": value})
+    if isinstance(value, (str, int, float, bool)) or value is None:
+        return json.dumps(value)
+    return json.dumps(str(value))
+
+
+def _read(text: str) -> Any:
+    value = json.loads(text)
+    if isinstance(value, dict):
+        if "time" in value:
+            return datetime.fromisoformat(value["time"])
+        return Digest(value["digest"])
+    return value
+
+
+def _told(status: grpc.Call) -> errors.Error | None:
+    """The error as the other end's lading had it; None from anybody else, or for what is broken."""
+    for key, value in status.trailing_metadata() or ():
+        if key != DETAILS or not isinstance(value, bytes):
+            continue
+        info = error_details_pb2.ErrorInfo()
+        with contextlib.suppress(DecodeError, ValueError, KeyError, TypeError):
+            for detail in status_pb2.Status.FromString(value).details:
+                if detail.Unpack(info) and info.domain == DOMAIN:
+                    facts = {name: _read(text) for name, text in info.metadata.items()}
+                    return _MAKERS[info.reason](facts)
+    return None
+
+
+_MAKERS: Final[dict[str, Callable[[Facts], errors.Error]]] = {
+    "InvalidDigest": lambda facts: errors.InvalidDigest(facts["text"]),
+    "InvalidFilter": lambda facts: errors.InvalidFilter(
+        facts["text"], facts["position"], facts["problem"]
+    ),
+    "NotFound": lambda facts: errors.NotFound(facts["what"], facts["kind"]),
+    "AlreadyExists": lambda facts: errors.AlreadyExists(facts["what"]),
+    "PermissionDenied": lambda facts: errors.PermissionDenied(facts["path"], facts["reason"]),
+    "DigestMismatch": lambda facts: errors.DigestMismatch(facts["expected"], facts["actual"]),
+    "SizeMismatch": lambda facts: errors.SizeMismatch(facts["expected"], facts["actual"]),
+    "IngestMismatch": lambda facts: errors.IngestMismatch(
+        facts["ref"], facts["field"], facts["stored"], facts["given"]
+    ),
+    "WriterClosed": lambda facts: errors.WriterClosed(facts["ref"]),
+    "ForeignRoot": lambda facts: errors.ForeignRoot(facts["root"], live=facts["live"]),
+    "OutOfRange": lambda facts: errors.OutOfRange(facts["offset"], facts["limit"]),
+    "Aborted": lambda facts: errors.Aborted(facts["ref"]),
+    "ResourceExhausted": lambda facts: errors.ResourceExhausted(
+        facts["ref"], facts["offset"], facts["needed"]
+    ),
+    "DatabaseFull": lambda facts: errors.DatabaseFull(facts["database"]),
+    "RefLocked": lambda facts: errors.RefLocked(
+        facts["ref"], holder=facts["holder"], since=facts["since"]
+    ),
+    "DataLoss": lambda facts: errors.DataLoss(facts["what"], facts["reason"]),
+}
+"""How each error is made again. Their conditions alone need no facts."""
