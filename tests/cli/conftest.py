@@ -50,9 +50,9 @@ def images(metadata):
 @pytest.fixture
 def run(root, monkeypatch):
     """Run a command line in this process, on the test's own root."""
-    for name in ("ROOT", "PROGRESS", "NAMESPACE", "METADATA", "LEASE"):
+    for name in ("ROOT", "ADDRESS", "PROGRESS", "NAMESPACE", "METADATA", "LEASE"):
         monkeypatch.delenv(f"LADING_{name}", raising=False)
-    for name in ("COLUMNS", "XDG_DATA_HOME"):
+    for name in ("COLUMNS", "CONTAINERD_ADDRESS", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LADING_ROOT", str(root))
 

@@ -13,6 +13,8 @@ HEAVY = {
     "concurrent.futures",
     "ctypes",
     "email",
+    "google.protobuf",
+    "grpc",
     "http",
     "importlib.metadata",
     "json",

@@ -33,12 +33,10 @@ def command(
     """
     if about_store == bool(names):
         raise click.UsageError("Name a DIGEST or REF, or --store", click.get_current_context())
-    content = session.content()
     if about_store:
-        address = _without_password(session.database) if session.has_database else None
-        about: Record = {**content.facts(), "metadata": address, "namespace": session.namespace}
-        _show([about], as_json=as_json)
+        _show([_about(session)], as_json=as_json)
         return Outcome.OK
+    content = session.content() if session.address is None else None
     store = session.store()
     outcomes = []
     for number, name in enumerate(names):
@@ -53,7 +51,7 @@ def command(
     return worst(outcomes)
 
 
-def _record(store: ContentStore, content: LocalStore, name: str) -> Record:
+def _record(store: ContentStore, content: LocalStore | None, name: str) -> Record:
     try:
         digest = Digest.parse(name)
         return blob_record(store.blob(digest)) | {"path": path_of(content, digest)}
@@ -64,6 +62,13 @@ def _record(store: ContentStore, content: LocalStore, name: str) -> Record:
             # A digest with a slip in it is told so; everything else may be a ref.
             slip = isinstance(absent, InvalidDigest) and name.partition(":")[0] in ALGORITHMS
             raise absent if slip or isinstance(absent, NotFound) else neither from None
+
+
+def _about(session: Session) -> Record:
+    if session.address is not None:
+        return {**session.remote().facts(), "namespace": session.namespace}
+    address = _without_password(session.database) if session.has_database else None
+    return {**session.content().facts(), "metadata": address, "namespace": session.namespace}
 
 
 def _show(records: list[Record], *, as_json: bool) -> None:

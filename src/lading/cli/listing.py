@@ -51,10 +51,13 @@ def ingest_record(ingest: Ingest) -> Record:
     }
 
 
-def path_of(content: "LocalStore", digest: Digest) -> str | None:
-    """Find the file that holds a blob; None where it is gone, whatever a namespace says."""
+def path_of(content: "LocalStore | None", digest: Digest) -> str | None:
+    """Find the file that holds a blob; None where it is gone, whatever a namespace says.
+
+    Also None where the store is a daemon's.
+    """
     try:
-        return str(content.path(digest))
+        return None if content is None else str(content.path(digest))
     except NotFound:
         return None
 

@@ -57,6 +57,12 @@ def _root(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    if not text:
+        raise InvalidArgument("an address is unix:///path/of/a/socket or tcp://host:port")
+    return text
+
+
 def _labels(texts: tuple[str, ...]) -> dict[str, str]:
     labels = {}
     for text in texts:
@@ -72,6 +78,7 @@ DIGEST = _Read("digest", Digest.parse)
 REF = _Read("ref", check_ref)
 DURATION = _Read("duration", duration)
 _ROOT = _Read("folder", _root)
+_ADDRESS = _Read("address", _address)
 
 
 def global_options() -> list[click.Parameter]:
@@ -84,6 +91,15 @@ def global_options() -> list[click.Parameter]:
             callback=_set_given,
             help="The folder of the store. Default: $LADING_ROOT, else "
             "$XDG_DATA_HOME/lading, else ~/.local/share/lading.",
+        ),
+        click.Option(
+            ["--address"],
+            metavar="ADDRESS",
+            type=_ADDRESS,
+            expose_value=False,
+            callback=_set_given,
+            help="Work through the daemon that listens there, not on a root: unix:///path or "
+            "tcp://host:port. Default: $LADING_ADDRESS; after a root, $CONTAINERD_ADDRESS counts.",
         ),
         click.Option(
             ["--namespace"],

@@ -4,9 +4,12 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from lading.errors import InvalidArgument
+
 if TYPE_CHECKING:
+    from lading.content.catalog import Catalog
     from lading.content.store import ContentStore
-    from lading.metadata.catalog import Metadata
+    from lading.rpc.client.catalog import RemoteCatalog
     from lading.stores.local.store import LocalStore
 
 DEFAULT_NAMESPACE = "default"
@@ -17,11 +20,20 @@ class Session:
 
     def __init__(self) -> None:
         self.given: dict[str, str] = {}
-        """--root, --metadata and --namespace as the command line has them; a resume repeats it."""
+        """--root, --address, --metadata and --namespace as the command line has them.
+
+        A resume repeats them.
+        """
         self.debug = False
         self.kept: Callable[[], str] = lambda: "nothing was changed"
         """What a signal leaves behind, and how to go on, for the sentence that ends the run."""
-        self._metadata: Metadata | None = None
+        self._metadata: Catalog | None = None
+        self._remote: RemoteCatalog | None = None
+
+    @property
+    def address(self) -> str | None:
+        """Where the daemon listens that this run works through; None for one that needs none."""
+        return address_of(self.given, os.environ)
 
     @property
     def root(self) -> str:
@@ -41,7 +53,9 @@ class Session:
 
     @property
     def has_database(self) -> bool:
-        """Whether the database is there. One on a server is taken to be."""
+        """Whether the database is there. One on a server is taken to be; a daemon has one."""
+        if self.address is not None:
+            return True
         scheme, _, path = self.database.partition(":///")
         return scheme != "sqlite" or os.path.exists(path)  # noqa: PTH110 - as in `root_of`
 
@@ -56,6 +70,7 @@ class Session:
 
         A root without a database is the namespace `default`, and any other one is empty there.
         A verb that `makes` things makes a database for who names a namespace or a database.
+        Through a daemon, it is the namespace always.
         """
         chosen = self._chosen("namespace") or self._chosen("metadata")
         metadata = self.metadata(makes=makes and bool(chosen))
@@ -67,15 +82,26 @@ class Session:
 
         return LocalStore(os.path.join(self.root, "metadata.db", "none"))  # noqa: PTH118 - a folder that is not there
 
-    def metadata(self, *, makes: bool = False, rebuilds: bool = False) -> "Metadata | None":
+    def metadata(self, *, makes: bool = False, rebuilds: bool = False) -> "Catalog | None":
         """Open the metadata; None where there is no database and this does not make one."""
+        if self.address is not None:
+            return self.remote()
         if self._metadata is None and (makes or self.has_database):
             from lading.cli.database import opened  # noqa: PLC0415 - this loads what speaks SQL
 
             self._metadata = opened(self, rebuilds=rebuilds)
         return self._metadata
 
-    def made_metadata(self, *, rebuilds: bool = False) -> "Metadata":
+    def remote(self) -> "RemoteCatalog":
+        """Open the connection to the daemon."""
+        assert self.address is not None
+        if self._remote is None:
+            from lading.cli.daemon import connected  # noqa: PLC0415 - this loads what speaks gRPC
+
+            self._remote = connected(self.address)
+        return self._remote
+
+    def made_metadata(self, *, rebuilds: bool = False) -> "Catalog":
         """Open the metadata, which this makes where there is none."""
         metadata = self.metadata(makes=True, rebuilds=rebuilds)
         assert metadata is not None
@@ -87,12 +113,35 @@ class Session:
         return ["lading", *options, *words]
 
     def close(self) -> None:
-        """Let go of the database. Safe to call twice."""
+        """Let go of the database, or of the daemon. Safe to call twice."""
+        if self._remote is not None:
+            self._remote.close()
         if self._metadata is not None:
             self._metadata.close()
 
     def _chosen(self, name: str) -> str | None:
         return self.given.get(name) or os.environ.get(f"LADING_{name.upper()}") or None
+
+
+def address_of(given: Mapping[str, str], environment: Mapping[str, str]) -> str | None:
+    """Choose the daemon; None where the root is worked on directly.
+
+    What the command line says comes before the environment, and containerd's own variable, which
+    is there for `ctr`, last of all.
+    """
+    if "address" in given:
+        both = next((name for name in ("root", "metadata") if name in given), None)
+        if both is not None:
+            raise InvalidArgument(f"--address and --{both} are two places; choose one")
+        return given["address"]
+    if "root" in given or "metadata" in given:
+        return None
+    ours = environment.get("LADING_ADDRESS")
+    if ours:
+        return ours
+    if environment.get("LADING_ROOT") or environment.get("LADING_METADATA"):
+        return None
+    return environment.get("CONTAINERD_ADDRESS") or None
 
 
 def root_of(given: str | None, environment: Mapping[str, str]) -> str:

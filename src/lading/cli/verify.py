@@ -1,6 +1,7 @@
 """`lading verify`: read blobs and compare them with their digests."""
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,9 +14,12 @@ from lading.cli.quoting import escaped
 from lading.cli.session import Session
 from lading.content.store import Blob, ContentStore
 from lading.content.transfer import verify
-from lading.errors import DataLoss, Error, NotFound
+from lading.errors import DataLoss, Error, FailedPrecondition, NotFound
 from lading.model.digest import Digest
 from lading.stores.local.store import LocalStore
+
+if TYPE_CHECKING:
+    from lading.content.catalog import Catalog
 
 _NO_FAILURES = {"stray", "orphan"}
 
@@ -46,7 +50,8 @@ def command(
     if bool(digests) + everything + bool(filters) != 1:
         raise click.UsageError("Name DIGESTs, or --all, or --filter", click.get_current_context())
     store = session.store()
-    audit = _Audit(store, session.content(), as_json=as_json)
+    content = session.content() if session.address is None else None
+    audit = _Audit(store, content, as_json=as_json)
     session.kept = lambda: f"nothing was changed; {audit.summary()}"
     with progress_of(progress, "verify", "", elsewhere="none") as report:
         if digests:
@@ -57,7 +62,7 @@ def command(
         audit.report_strays()
         metadata = session.metadata()
         if metadata is not None:
-            audit.report_orphans(metadata.orphans())
+            audit.report_orphans(metadata)
     if as_json:
         show(json_lines([audit.counts()]))
     say(audit.summary())
@@ -67,7 +72,7 @@ def command(
 class _Audit:
     """What one run has read, and what it has found."""
 
-    def __init__(self, store: ContentStore, content: LocalStore, *, as_json: bool) -> None:
+    def __init__(self, store: ContentStore, content: LocalStore | None, *, as_json: bool) -> None:
         self._store, self._content, self._as_json = store, content, as_json
         self.outcomes: list[Outcome] = []
         self._checked = self._size = 0
@@ -93,14 +98,20 @@ class _Audit:
 
     def report_strays(self) -> None:
         """Report the files of the root that are no part of a store."""
+        if self._content is None:
+            say("stray files are not looked for through a daemon; verify its root for that")
+            return
         for path, reason in self._content.strays():
             self._report("stray", None, str(path), reason)
 
-    def report_orphans(self, blobs: Iterator[Blob]) -> None:
+    def report_orphans(self, metadata: "Catalog") -> None:
         """Report the blobs that no namespace has, unread."""
-        for blob in blobs:
-            path = path_of(self._content, blob.digest)
-            self._report("orphan", blob.digest, path, ORPHAN)
+        try:
+            for blob in metadata.orphans():
+                path = path_of(self._content, blob.digest)
+                self._report("orphan", blob.digest, path, ORPHAN)
+        except FailedPrecondition as refusal:  # containerd does not tell
+            say(f"orphans are not looked for: {refusal}")
 
     def counts(self) -> Record:
         """Sum up for a program."""
