@@ -25,6 +25,7 @@ VERBS = {
     "leases": "Make and end leases, which keep blobs from collection.",
     "images": "Give names to blobs.",
     "gc": "Delete the blobs that nothing keeps.",
+    "serve": "Answer containerd's content API on a socket.",
     "metadata": "Mend the database of namespaces.",
     "completion": "Print the completion script of a shell.",
 }
@@ -93,7 +94,7 @@ def program(ctx: click.Context) -> int | None:
     """Keep content by its digest, and survive interrupted transfers.
 
     Bytes come in under a ref, can stop and go on at any time, and become a blob when they are
-    whole. All verbs work on one root.
+    whole. All verbs work on one root, or through the daemon of one.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)
