@@ -39,8 +39,13 @@ PEERS = {
         str(GO_PATH / "src/github.com/containerd/containerd/content/local"),
         "golang-github-containerd-containerd-dev",
     ),
+    "ctr": Peer("ctr", "containerd"),
+    "docker-registry": Peer("docker-registry", "docker-registry"),
     "go": Peer("go", "golang-go"),
+    "openssl": Peer("openssl", "openssl"),
     "postgresql": Peer("initdb", "postgresql"),
+    "skopeo": Peer("skopeo", "skopeo"),
+    "systemd-analyze": Peer("systemd-analyze", "systemd"),
 }
 
 
