@@ -14,6 +14,7 @@ from benchmarks import (
     memory,
     reading,
     resume,
+    service,
     small,
     startup,
     table,
@@ -33,6 +34,7 @@ GROUPS: dict[str, Callable[[Session], Iterator[table.Row]]] = {
     "memory": memory.rows,
     "rows": database_rows.rows,
     "collecting": collecting.rows,
+    "service": service.rows,
 }
 FEWEST_ROUNDS = 5
 MISSED, INTERRUPTED = 1, 130

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from benchmarks.__main__ import GROUPS
 
+from tests.support.peers import peer
+
 ROOT = Path(__file__).parents[3]
 WITHOUT_GO = ("reading", "listing", "startup", "memory")
-WITH_GO = tuple(name for name in GROUPS if name not in WITHOUT_GO)
+WITH_CONTAINERD = ("service",)
+WITH_GO = tuple(name for name in GROUPS if name not in WITHOUT_GO + WITH_CONTAINERD)
 ROWS = {
     "ingest": 4,
     "resume": 2,
@@ -23,6 +26,7 @@ ROWS = {
     "memory": 2,
     "rows": 6,
     "collecting": 2,
+    "service": 14,
 }
 PATH = os.pathsep.join((str(ROOT / "src"), os.environ.get("PYTHONPATH", "")))
 
@@ -63,6 +67,17 @@ def test_a_trial_prints_every_row_and_judges_nobody(own_environment, tmp_path, n
     assert len(rows) == sum(ROWS[name] for name in names)
     assert all(row.endswith("|  |") for row in rows)
     assert "A trial" in done.stdout
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_trial_of_the_service_runs_both_servers_and_ends_them(own_environment, tmp_path):
+    for name in ("containerd", "containerd's sources", "ctr", "go"):
+        peer(name)
+    done = run(own_environment, *WITH_CONTAINERD, "--quick", "--directory", tmp_path / "work")
+    assert done.returncode == 0, done.stderr
+    _, *rows = done.stdout.partition("\n\n")[0].splitlines()
+    assert len(rows) == ROWS["service"]
     assert list((tmp_path / "work").iterdir()) == []
 
 
