@@ -29,6 +29,7 @@ START_SECONDS = 30.0
 NAMESPACE = "benchmark"
 ROOT_LABEL = {"containerd.io/gc.root": "benchmark"}
 """What keeps a blob from either collector."""
+_SHORT = "/tmp"  # noqa: S108 - the folder made in it is ours alone
 _LADING = [sys.executable, "-m", "lading.cli"]
 _BATCH = 1000
 _CONFIGURATION = """\
@@ -131,7 +132,8 @@ def lading(server: Server, *words: Word) -> list[Word]:
 def both(folder: Path, client: ContentClient, *, filled: int = 0) -> Iterator[dict[str, Server]]:
     """Lend a lading and a containerd, each with `filled` blobs, and end them."""
     with (
-        tempfile.TemporaryDirectory(prefix="lading-") as sockets,  # a path to one has to be short
+        # A path to a socket has to be short, and a folder for temporary files may lie deep.
+        tempfile.TemporaryDirectory(prefix="lading-", dir=_SHORT) as sockets,
         _lading(folder / "lading", f"{sockets}/lading.sock", filled) as ours,
         _containerd(folder / "containerd", f"{sockets}/containerd.sock", client, filled) as theirs,
     ):
@@ -142,7 +144,7 @@ def both(folder: Path, client: ContentClient, *, filled: int = 0) -> Iterator[di
 def _lading(folder: Path, address: str, filled: int) -> Iterator[Server]:
     if filled:
         _fill(folder, filled)
-    command = [*_LADING, "--root", folder, "serve", "--listen", f"unix://{address}"]
+    command: list[Word] = [*_LADING, "--root", folder, "serve", "--listen", f"unix://{address}"]
     with _running("lading", [*command, "--log-level", "warning"], address) as server:
         yield server._replace(address=address)
 
