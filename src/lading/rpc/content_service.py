@@ -147,16 +147,7 @@ def _read(call: Call, request: messages.ReadContentRequest) -> Iterator[bytes]:
 def _piece(offset: int, data: bytes) -> bytes:
     """A ReadContentResponse around `data`, whose bytes are copied once."""
     head = messages.ReadContentResponse(offset=offset).SerializeToString()
-    return b"".join((head, b"\x12", _varint(len(data)), data))
-
-
-def _varint(value: int) -> bytes:
-    written = bytearray()
-    while value > 0x7F:  # noqa: PLR2004 - seven bits a byte
-        written.append(value & 0x7F | 0x80)
-        value >>= 7
-    written.append(value)
-    return bytes(written)
+    return wire.with_data(head, messages.ReadContentResponse.DATA_FIELD_NUMBER, data)
 
 
 def _status(call: Call, request: messages.StatusRequest) -> messages.StatusResponse:

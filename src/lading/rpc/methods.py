@@ -8,6 +8,7 @@ before its request has come.
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import grpc
@@ -150,18 +151,9 @@ class Dispatch:
         path = f"{service.name}/{name}"
 
         def answer(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-            call = Call(self._catalog, context, self._pinned)
-            began = time.perf_counter()
-            with self._calls.entered(context) as watch:
-                try:
-                    answered: bytes = method.run(call, watch.heard(messages), watch)
-                except Error as error:
-                    _tell(path, call, began, method, error)
-                    aborted(context, error)
-                except Exception:  # noqa: BLE001 - whatever it is, it is told and ends the call
-                    _unexpected(path, call)
-                _tell(path, call, began, method)
-                return answered
+            with self._answering(path, method, context) as (call, watch):
+                answered: bytes = method.run(call, watch.heard(messages), watch)
+            return answered
 
         return answer
 
@@ -169,19 +161,27 @@ class Dispatch:
         path = f"{service.name}/{name}"
 
         def answer(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-            call = Call(self._catalog, context, self._pinned)
-            began = time.perf_counter()
-            with self._calls.entered(context) as watch:
-                try:
-                    yield from watch.said(method.run(call, watch.heard(messages), watch))
-                except Error as error:
-                    _tell(path, call, began, method, error)
-                    aborted(context, error)
-                except Exception:  # noqa: BLE001 - whatever it is, it is told and ends the call
-                    _unexpected(path, call)
-                _tell(path, call, began, method)
+            with self._answering(path, method, context) as (call, watch):
+                yield from watch.said(method.run(call, watch.heard(messages), watch))
 
         return answer
+
+    @contextmanager
+    def _answering(
+        self, path: str, method: Method, context: grpc.ServicerContext
+    ) -> Iterator[tuple[Call, Watch]]:
+        """Watch a call while the block answers it, and tell how it ended."""
+        call = Call(self._catalog, context, self._pinned)
+        began = time.perf_counter()
+        with self._calls.entered(context) as watch:
+            try:
+                yield call, watch
+            except Error as error:
+                _tell(path, call, began, method, error)
+                aborted(context, error)
+            except Exception:  # noqa: BLE001 - whatever it is, it is told and ends the call
+                _unexpected(path, call)
+            _tell(path, call, began, method)
 
 
 def _tell(path: str, call: Call, began: float, method: Method, error: Error | None = None) -> None:

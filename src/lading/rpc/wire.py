@@ -9,10 +9,26 @@ from lading.content.catalog import Image
 from lading.content.store import NO_LABELS, Blob, Ingest, Labels
 from lading.errors import InvalidArgument
 from lading.model.descriptor import Descriptor
-from lading.model.digest import Digest
+from lading.model.digest import Data, Digest
 from lading.rpc.protos import content_pb2, images_pb2, types_pb2
 
 _SECOND = 1_000_000_000
+_SEVEN_BITS = 0x7F
+
+
+def with_data(message: bytes, field: int, data: Data) -> bytes:
+    """A message that is written, and a field of bytes after it, which are copied once."""
+    key = field << 3 | 2  # a field whose length is said
+    return b"".join((message, _varint(key), _varint(len(data)), data))
+
+
+def _varint(value: int) -> bytes:
+    written = bytearray()
+    while value > _SEVEN_BITS:
+        written.append(value & _SEVEN_BITS | 0x80)
+        value >>= 7
+    written.append(value)
+    return bytes(written)
 
 
 def timestamp(nanoseconds: int) -> Timestamp:

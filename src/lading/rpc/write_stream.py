@@ -144,7 +144,7 @@ class WriteStream:
     def _place(self, writer: Writer, request: WriteContentRequest, data: memoryview) -> None:
         """Have the writer where the message wants it, or raise `OutOfRange`."""
         current, offset = writer.offset, request.offset
-        if offset == current or offset == current == 0:
+        if offset == current:
             return
         if offset:
             raise OutOfRange(offset, current)

@@ -17,12 +17,11 @@ from lading.model.digest import Digest
 from lading.rpc.client.channel import Answers, Channel, Headers, Method, made
 from lading.rpc.protos import content_pb2
 from lading.rpc.protos.content_pb2 import WriteContentRequest, WriteContentResponse
+from lading.rpc.wire import with_data
 
 WRITE: Final = Method(
     "/containerd.services.content.v1.Content/Write", content_pb2.WriteContentResponse
 )
-_DATA_KEY = WriteContentRequest.DATA_FIELD_NUMBER << 3 | 2
-_SEVEN_BITS = 0x7F
 
 
 class WriteCall:
@@ -96,18 +95,7 @@ def message(
         lading_size=size,
     )
     written: bytes = head.SerializeToString()
-    if not data:
-        return written
-    return b"".join((written, _varint(_DATA_KEY), _varint(len(data)), data))
-
-
-def _varint(value: int) -> bytes:
-    written = bytearray()
-    while value > _SEVEN_BITS:
-        written.append(value & _SEVEN_BITS | 0x80)
-        value >>= 7
-    written.append(value)
-    return bytes(written)
+    return with_data(written, WriteContentRequest.DATA_FIELD_NUMBER, data) if data else written
 
 
 def _cancel(requests: "queue.SimpleQueue[bytes | None]", answers: Answers) -> None:
