@@ -279,11 +279,11 @@ class Namespace(Scope):
 
     def _closed(self, inner: Writer, ref: str) -> None:
         """Let go of an ingest that could not be opened; one that we have just begun ends."""
-        is_empty = inner.offset == 0
-        inner.close()
         with contextlib.suppress(Error):
-            if is_empty and self._rows.found_ingest(self._database, ref) is None:
+            if inner.offset == 0 and self._rows.found_ingest(self._database, ref) is None:
+                # While we hold the ref: a moment later it may be somebody else's ingest.
                 self._content.abort(self._rows.new_key(ref))
+        inner.close()
 
     def _outwait_commit(self, ref: str, digest: Digest, total: int | None) -> None:
         """Raise `AlreadyExists` if the writer that we waited for has committed the blob.

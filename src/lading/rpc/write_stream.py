@@ -55,7 +55,7 @@ class WriteStream:
 
     def __init__(self, call: Call, events: Events, tickets: Tickets | None) -> None:
         self._call, self._events, self._tickets = call, events, tickets
-        self._store: ContentStore = call.scope()
+        self._store: ContentStore | None = None
         self._namespace = call.namespace or ""
         self._writer: Writer | None = None
         self._ref = ""
@@ -117,6 +117,9 @@ class WriteStream:
         self._expected = Digest.parse(request.expected) if request.expected else None
         self._total = _total_of(request)
         self._call.facts["ref"] = self._ref
+        # Not earlier: a client that is refused before it has sent anything cannot send it, and
+        # containerd's then says `EOF` in place of the reason.
+        self._store = self._call.scope()
         self._writer = self._store.writer(
             self._ref, expected=self._expected, total=self._total, wait=_CLOSING
         )
@@ -133,10 +136,12 @@ class WriteStream:
         if expected == self._expected:
             return
         self._expected = expected
-        if expected in self._store:
+        store = self._store
+        assert store is not None
+        if expected in store:
             self._close()
             with contextlib.suppress(NotFound):
-                self._store.abort(self._ref)
+                store.abort(self._ref)
             raise AlreadyExists(expected)
 
     # Bytes

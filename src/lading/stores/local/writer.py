@@ -286,6 +286,9 @@ class LocalWriter(Writer):
                     yield
                 except FileNotFoundError:
                     self._check_open()
+                    if not self._lock.is_in_place(self._folder):  # an abort has just begun
+                        self._release(Aborted)
+                        raise Aborted(self.ref) from None
                     raise
         except EOFError as error:
             raise DataLoss(self.ref, f"somebody cut its file short: {error}") from error
