@@ -63,12 +63,17 @@ def describe(path: Path) -> Ingest | None:
     except OSError:
         return None
     try:
-        known = sidecars.read(folder, path.name)
+        return _described(folder, path.name)
+    finally:
+        os.close(folder)
+
+
+def _described(folder: int, key: str) -> Ingest | None:
+    try:
+        known = sidecars.read(folder, key)
         data = os.stat(DATA, dir_fd=folder, follow_symlinks=False)
     except OSError:
         return None
-    finally:
-        os.close(folder)
     if known is None or not stat.S_ISREG(data.st_mode):
         return None
     return Ingest(
@@ -132,7 +137,8 @@ class FolderLost(Exception):
 
 def drop_unbegun(disk: Disk, lock: RefLock, path: Path) -> None:
     """Where a refused opening left no ingest, leave nothing. What cannot go is seen as ended."""
-    if describe(path) is None:
+    # In the folder that we hold, which an abort may have renamed: then it is the one to empty it.
+    if _described(lock.folder, path.name) is None:
         with contextlib.suppress(OSError):
             empty(disk, lock.folder)
             disk.remove_folder(path)

@@ -128,6 +128,8 @@ def _try(disk: Disk, path: Path, now_ns: int) -> RefLock | Holder:
                 _sign(file, now_ns)
                 lock = RefLock(folder, file, trusted=trusted)
                 return lock
+        except FileNotFoundError:
+            continue  # an abort has emptied the folder since
         finally:
             if lock is None:
                 os.close(file)

@@ -1,0 +1,64 @@
+"""An abort and an opening, one of them in the middle of the other."""
+
+import threading
+
+from lading.stores.local import locks
+from lading.stores.local.disk import Disk
+from lading.stores.local.store import LocalStore
+
+LONGEST_SECONDS = 30
+
+
+def begin(root):
+    with LocalStore(root).writer("r") as writer:
+        writer.write(b"bytes")
+
+
+def test_an_opening_takes_no_bytes_from_the_abort_that_it_meets(tmp_path):
+    begin(tmp_path / "root")
+    renamed, opened = threading.Event(), threading.Event()
+    answers = []
+
+    class Opening(Disk):
+        """Its opening has read the ingest when the abort renames its folder."""
+
+        def sync_directory(self, path):
+            if path.parent.name == "ingest" and not aborting.ident:
+                aborting.start()
+                assert renamed.wait(LONGEST_SECONDS)
+            super().sync_directory(path)
+
+    class Aborting(Disk):
+        """Its abort has renamed the folder, and empties it when the ref is open again."""
+
+        def rename(self, source, target, *, folder=None):
+            super().rename(source, target, folder=folder)
+            renamed.set()
+            assert opened.wait(LONGEST_SECONDS)
+
+    def abort():
+        answers.append(LocalStore(tmp_path / "root", disk=Aborting()).abort("r"))
+
+    aborting = threading.Thread(target=abort)
+    with LocalStore(tmp_path / "root", disk=Opening()).writer("r") as writer:
+        opened.set()
+        aborting.join()
+        assert writer.offset == 0
+    assert answers == [None]
+
+
+def test_an_opening_that_an_abort_meets_at_its_lock_begins_anew(tmp_path, monkeypatch):
+    begin(tmp_path / "root")
+    looked, places = locks._are_in_place, []
+
+    def look_and_abort(path, folder, file):
+        found = looked(path, folder, file)
+        places.append(found)
+        if len(places) == 1:
+            LocalStore(tmp_path / "root").abort("r")
+        return found
+
+    monkeypatch.setattr(locks, "_are_in_place", look_and_abort)
+    with LocalStore(tmp_path / "root").writer("r") as writer:
+        assert writer.offset == 0
+    assert places[:2] == [True, True]
