@@ -99,6 +99,18 @@ def test_the_files_of_the_example_are_what_lading_writes(root):
     assert {name: (folder / name).read_bytes() for name in FILES} == FILES
 
 
+def test_the_beginning_of_the_example_is_what_lading_writes(tmp_path):
+    disk = ExampleDisk()
+    store = LocalStore(tmp_path / "root", disk=disk, clock=lambda: disk.now_ns)
+    with store.writer(REF, total=len(WHOLE), expected=Digest.of(WHOLE)) as writer:
+        writer.write(FILES["data"])
+        folder = store.root / "ingest" / KEY
+        assert {path.name for path in folder.iterdir()} == {"beginning", "data", "lock"}
+        line = " ".join(BLOCKS["young: beginning"].split())
+        assert (folder / "beginning").read_text() == f"{line}\n{REF}"
+        assert line.endswith(hashlib.sha256(line.rpartition(" ")[0].encode()).hexdigest())
+
+
 def test_the_lock_says_who_holds_it_and_since_when(root):
     text = (root / "ingest" / KEY / "lock").read_text()
     assert re.fullmatch(rf"{os.getpid()} {OPENED_NS} \S+ .+\n", text)

@@ -200,7 +200,14 @@ def test_a_writer_makes_the_data_last(store, disk):
     writer.close()
 
 
+def test_a_young_ingest_gets_its_ref_after_all_else(writer, disk):
+    writer.write(HALF)
+    with in_order(disk, "growing up"):
+        writer._ingest.write_out(disk, writer._lock.folder)
+
+
 def test_a_sync_writes_its_mark_after_the_bytes(writer, disk):
+    writer._ingest.write_out(disk, writer._lock.folder)
     writer.write(HALF)
     with in_order(disk, "the first sync"):
         writer.sync()

@@ -154,6 +154,15 @@ def interrupt(store: ContentStore, plan: Plan, report: Report) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def begin(store: ContentStore, plan: Plan, report: Report) -> None:
+    """Write a third and die, with the writer open and nothing synced."""
+    with _opened(store, report) as writer:
+        writer.write(bytes_of(plan.seed)[: len(bytes_of(plan.seed)) // 3])
+        report(f"offset {writer.offset}")
+        report("done")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def close(store: ContentStore, plan: Plan, report: Report) -> None:
     """Write, close, open again, and so on to the end."""
     data = bytes_of(plan.seed)
@@ -202,7 +211,7 @@ def follow(store: ContentStore, plan: Plan, report: Report) -> None:
 
 STORIES = {
     story.__name__: story
-    for story in (transfer, commit, interrupt, close, truncate, add, batch, follow)
+    for story in (transfer, commit, interrupt, begin, close, truncate, add, batch, follow)
 }
 
 

@@ -54,12 +54,13 @@ def test_nothing_is_lost_and_all_is_right_after_a_kill_at_any_call(
 
 @pytest.mark.slow
 @HALFWAY
-@pytest.mark.parametrize("story", ["commit", "truncate"])
+@pytest.mark.parametrize("story", ["commit", "close", "truncate"])
+@pytest.mark.parametrize("before", ["interrupt", "begin"])
 def test_who_dies_while_going_on_after_a_kill_loses_nothing_either(
-    story, halfway, tmp_path, nursery
+    before, story, halfway, tmp_path, nursery
 ):
     def begin(root, account):
-        nursery.carry_out(Plan(str(root), "interrupt", SEED), account)
+        nursery.carry_out(Plan(str(root), before, SEED), account)
         return story
 
     for root, account in die_at_each_call(tmp_path, nursery, begin, halfway=halfway):
@@ -68,11 +69,12 @@ def test_who_dies_while_going_on_after_a_kill_loses_nothing_either(
 
 @pytest.mark.slow
 @HALFWAY
+@pytest.mark.parametrize("before", ["interrupt", "begin"])
 def test_who_dies_while_going_on_after_a_reboot_loses_nothing_that_was_synced(
-    halfway, tmp_path, nursery
+    before, halfway, tmp_path, nursery
 ):
     def begin(root, account):
-        nursery.carry_out(Plan(str(root), "interrupt", SEED), account)
+        nursery.carry_out(Plan(str(root), before, SEED), account)
         account.reboot()
         return "commit"
 

@@ -205,8 +205,8 @@ ENDING = (
     Mutation(
         "of an ending ingest the lock goes first",
         f"{ROOM}/paths.py",
-        "ENDING_ORDER = (DATA, CHECKPOINT, EXPECTED, TOTAL, UPDATED, STARTED, REF, LOCK)",
-        "ENDING_ORDER = (DATA, LOCK, REF, CHECKPOINT, EXPECTED, TOTAL, UPDATED, STARTED)",
+        "REF, BEGINNING, LOCK)",
+        "REF, BEGINNING)\nENDING_ORDER = (DATA, LOCK, *ENDING_ORDER[1:])",
         (UNIT, RACES, CUTS),
     ),
     Mutation(

@@ -81,8 +81,8 @@ WRITING = (
     Mutation(
         "an aborted writer does not hear of it",
         WRITER,
-        "        if os.fstat(self._file).st_nlink == 0:\n            return True",
-        "        if True:\n            return False",
+        "        except FileNotFoundError:\n            return True\n        return (",
+        "        except FileNotFoundError:\n            return False\n        return (",
         (CONFORMANCE,),
     ),
     Mutation(
@@ -152,7 +152,7 @@ WRITING = (
     Mutation(
         "no mark is made while bytes arrive",
         WRITER,
-        "            self._ingest.checkpoint.write(self._ingest.mark(self._disk, durable=False))",
+        "            self._ingest.mark_live(self._disk)",
         "            pass",
         ("tests/kills/test_cost_of_resuming.py",),
     ),
@@ -211,7 +211,7 @@ RESUMING = (
     Mutation(
         "a durable mark is not synced",
         CHECKPOINT,
-        "            self._next_durable = 1 - slot\n            self._disk.sync(self._file)\n",
+        "            self._next_durable = 1 - slot\n            self._disk.sync(file)\n",
         "            self._next_durable = 1 - slot\n",
         (UNIT, *cuts("syncs_often", "closes_and_resumes")),
     ),
@@ -263,9 +263,34 @@ RESUMING = (
     Mutation(
         "what an ended ingest left gets into the next",
         INGESTS,
-        "            _clear(disk, folder)\n",
+        "            _clear(disk, folder, names)\n",
         "",
         (REGRESSIONS, CUTS),
+    ),
+    Mutation(
+        "after a reboot a young ingest is believed",
+        INGESTS,
+        "        marks = [_first_mark(file, known, known.boot)]",
+        "        marks = [_first_mark(file, known, disk.boot_id())]",
+        (REGRESSIONS, *cuts("commits_at_once")),
+    ),
+    Mutation(
+        "an ingest that grows up has its ref before all else",
+        INGESTS,
+        "        sidecars.write(disk, folder, self.known)\n"
+        "        self.checkpoint.write(self.mark(disk, durable=False))\n"
+        "        sidecars.write_ref(disk, folder, self.known)\n",
+        "        sidecars.write_ref(disk, folder, self.known)\n"
+        "        sidecars.write(disk, folder, self.known)\n"
+        "        self.checkpoint.write(self.mark(disk, durable=False))\n",
+        (AT_EACH_CALL,),
+    ),
+    Mutation(
+        "a long ingest stays young",
+        WRITER,
+        "        if self._ingest.is_young and self._offset >= follower.INLINE_LIMIT:",
+        "        if False:",
+        ("tests/kills/test_cost_of_resuming.py", f"{UNIT}/test_writer.py"),
     ),
     Mutation(
         "a ref takes up a transfer of another size",

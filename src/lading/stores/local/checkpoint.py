@@ -150,19 +150,20 @@ def resumption(
 
 
 class Checkpoint:
-    """The checkpoint file of one open writer. For one thread at a time."""
+    """The checkpoint file of one open writer, made when it is first needed. For one thread."""
 
     def __init__(self, disk: Disk, folder: int) -> None:
         self._disk, self._folder = disk, folder
-        self._file = disk.open(CHECKPOINT, folder=folder)
+        self._file = -1
         self._next_durable = 0
         self._slots: dict[Mark, int] = {}
 
     def marks(self) -> list[Mark]:
         """What the file says, leaving out whatever is torn."""
         self._slots = {}
+        file = self._opened()
         for slot in range(SLOTS):
-            mark = parsed(os.pread(self._file, SLOT, slot * SLOT))
+            mark = parsed(os.pread(file, SLOT, slot * SLOT))
             if mark is not None:
                 self._slots[mark] = slot
         return list(self._slots)
@@ -174,15 +175,16 @@ class Checkpoint:
     @property
     def has_durable(self) -> bool:
         """Whether the file vouches for any bytes."""
-        return any(mark.durable and mark.offset for mark in self.marks())
+        return self._file >= 0 and any(mark.durable and mark.offset for mark in self.marks())
 
     def write(self, mark: Mark) -> None:
         """Write a mark; a durable one has reached the disk on return."""
         slot = self._next_durable if mark.durable else LIVE
-        self._put(mark, self._file, slot)
+        file = self._opened()
+        self._put(mark, file, slot)
         if mark.durable:
             self._next_durable = 1 - slot
-            self._disk.sync(self._file)
+            self._disk.sync(file)
 
     def forget(self, path: Path, *, but: Mark | None = None) -> None:
         """Leave nothing but at most one durable mark, in one step that a crash cannot split.
@@ -200,13 +202,21 @@ class Checkpoint:
         except BaseException:
             os.close(file)
             raise
-        old, self._file = self._file, file
-        os.close(old)
+        self.close()
+        self._file = file
         self._next_durable = 0 if but is None else 1
         self._disk.sync_directory(path)
 
     def _put(self, mark: Mark, file: int, slot: int) -> None:
         write_whole(self._disk, file, mark.line(), slot * SLOT)
 
+    def _opened(self) -> int:
+        if self._file < 0:
+            self._file = self._disk.open(CHECKPOINT, folder=self._folder)
+        return self._file
+
     def close(self) -> None:
-        os.close(self._file)
+        """Let go of the file. Safe to call twice."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)

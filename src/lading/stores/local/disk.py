@@ -207,10 +207,7 @@ class Disk:
 
     def boot_id(self) -> str:
         """What changes whenever the machine starts, so that we know what memory it forgot."""
-        try:
-            return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        except OSError:
-            return _boot_session()
+        return _boot_id()
 
 
 def write_whole(disk: Disk, file: int, data: Data, offset: int) -> None:
@@ -257,6 +254,15 @@ def _full_sync(file: int) -> None:
         else:
             return
     os.fsync(file)
+
+
+@cache
+def _boot_id() -> str:
+    """Asked for once: no process outlives the boot that it began in."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return _boot_session()
 
 
 def _boot_session() -> str:

@@ -39,6 +39,28 @@ class OpenIngest:
     synced: int | None
     """Bytes that would survive a power cut; None if the ingest itself would not."""
 
+    @property
+    def is_young(self) -> bool:
+        """Whether it has a `beginning`, and none of the files in whose place this stands."""
+        return self.known.boot is not None
+
+    def write_out(self, disk: Disk, folder: int) -> None:
+        """Give a young ingest the files of every other, so that containerd can read it too.
+
+        The ref comes last: until it is there the beginning counts, and then all the rest is.
+        """
+        if not self.is_young:
+            return
+        sidecars.write(disk, folder, self.known)
+        self.checkpoint.write(self.mark(disk, durable=False))
+        sidecars.write_ref(disk, folder, self.known)
+        self.known = self.known._replace(boot=None)
+
+    def mark_live(self, disk: Disk) -> None:
+        """Have every byte believed for as long as this boot lasts; a beginning says as much."""
+        if not self.is_young:
+            self.checkpoint.write(self.mark(disk, durable=False))
+
     def mark(self, disk: Disk, *, durable: bool, mtime_ns: int = 0) -> Mark:
         """What is known of the bytes that `hasher` has seen."""
         return Mark(
@@ -108,24 +130,26 @@ def begin_or_resume(
     total: int | None,
     now_ns: int,
 ) -> OpenIngest:
-    """Open the ingest in `path`, whose lock is held, and leave a live mark of this boot.
+    """Open the ingest in `path`, whose lock is held, and leave word of this boot.
 
     After a failure an ingest that was there before is still there, with its bytes.
     """
     folder = lock.folder
-    known = sidecars.read(folder, path.name)
+    names = os.listdir(folder)
+    known = sidecars.read(folder, path.name) if DATA in names else None
     with contextlib.ExitStack() as undo:
-        if known is not None and _has_data(folder):
+        if known is not None:
             known = _aimed(disk, folder, known, expected, total)
             ingest = _resume(disk, folder, path, known, undo)
+            ingest.mark_live(disk)
+            ingest.write_out(disk, folder)
         else:
             # What a crash left of an ingest that had ended, or had not begun. Nothing of it may
             # get into the new one, its checkpoint least of all.
-            _clear(disk, folder)
-            known = Sidecars(ref, now_ns, now_ns, total, expected)
-            sidecars.write(disk, folder, known)
+            _clear(disk, folder, names)
+            known = Sidecars(ref, now_ns, now_ns, total, expected, disk.boot_id())
+            sidecars.begin(disk, folder, known)
             ingest = _begin(disk, folder, known, undo)
-        ingest.checkpoint.write(ingest.mark(disk, durable=False))
         reserve(disk, ingest)
         undo.pop_all()
     return ingest
@@ -183,7 +207,10 @@ def _resume(
         sidecars.write_times(disk, folder, known)
     checkpoint = Checkpoint(disk, folder)
     undo.callback(checkpoint.close)
-    marks = [mark for mark in checkpoint.marks() if mark.tail == tail_of(file, mark.offset)]
+    if known.boot is None:
+        marks = [mark for mark in checkpoint.marks() if mark.tail == tail_of(file, mark.offset)]
+    else:
+        marks = [_first_mark(file, known, known.boot)]
     keep, vouching, mark = resumption(
         marks,
         size=found.st_size,
@@ -220,16 +247,21 @@ def _resume(
     )
 
 
-def _has_data(folder: int) -> bool:
-    try:
-        os.stat(DATA, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
+def _first_mark(file: int, known: Sidecars, boot: str) -> Mark:
+    """The live mark that the beginning of a young ingest stands for."""
+    return Mark(
+        offset=0,
+        algorithm=known.expected.algorithm if known.expected else "sha256",
+        state=None,
+        boot=boot,
+        updated=sidecars.format_time(known.updated_ns),
+        durable=False,
+        tail=tail_of(file, 0),
+    )
 
 
-def _clear(disk: Disk, folder: int) -> None:
-    for name in os.listdir(folder):
+def _clear(disk: Disk, folder: int, names: list[str]) -> None:
+    for name in names:
         if name != LOCK:
             with contextlib.suppress(IsADirectoryError):
                 disk.remove(name, folder=folder)
@@ -249,7 +281,7 @@ def _aimed(
         total=known.total if total is None else total,
         expected=known.expected if expected is None else expected,
     )
-    if aimed != known:
+    if aimed != known and known.boot is None:
         sidecars.write_aim(disk, folder, aimed)
     return aimed
 

@@ -6,9 +6,10 @@
                                      /startedat, /updatedat
                                      /total   the size it will have, if that is known
                                      /expected, /checkpoint, /lock
+                                     /beginning   in place of all of these but data and lock
     <root>/scratch/…                          what one call needs while it runs
 
-All but the last two lines are containerd's, byte for byte; docs/on-disk-format.md has the rest.
+All but the last three lines are containerd's, byte for byte; docs/on-disk-format.md has the rest.
 """
 
 import os
@@ -18,8 +19,9 @@ from lading.model.digest import ALGORITHMS, Digest
 
 DATA, REF, TOTAL, EXPECTED = "data", "ref", "total", "expected"
 STARTED, UPDATED, CHECKPOINT, LOCK = "startedat", "updatedat", "checkpoint", "lock"
+BEGINNING = "beginning"
 
-ENDING_ORDER = (DATA, CHECKPOINT, EXPECTED, TOTAL, UPDATED, STARTED, REF, LOCK)
+ENDING_ORDER = (DATA, CHECKPOINT, EXPECTED, TOTAL, UPDATED, STARTED, REF, BEGINNING, LOCK)
 """The files of an ingest in the order of their removal.
 
 Bytes first, so that what a crash leaves has no data and is seen as ended; the lock last, so that

@@ -90,9 +90,9 @@ def empty(disk: Disk, folder: int) -> bool:
     True if its data was there, and nobody else took it.
     """
     had_data = disk.remove(DATA, folder=folder)
-    known = set(ENDING_ORDER)
-    others = [name for name in os.listdir(folder) if name not in known]
-    for name in (*others, *ENDING_ORDER[1:]):
+    names = os.listdir(folder)
+    others = [name for name in names if name not in ENDING_ORDER]
+    for name in (*others, *(name for name in ENDING_ORDER if name in names)):
         with contextlib.suppress(IsADirectoryError, PermissionError):
             disk.remove(name, folder=folder)
     return had_data

@@ -3,9 +3,16 @@
 Written as containerd writes them: no newline at the end, times as Go's `time.Time` marshals itself
 (RFC 3339, up to nine digits of a fraction, trailing zeros cut), `total` only when it is known.
 `expected` is ours. Nothing here is trusted on the way back: what cannot be read is absent.
+
+A young ingest has one file in their place, `beginning`, since most are committed before anybody
+looks, and making a file and removing it costs more than writing 4 KiB:
+
+    lading-beginning 1 <boot id> <startedat> <total> <expected> <sha256 of the line before it>
+    <the ref, as it is>
 """
 
 import calendar
+import hashlib
 import os
 import re
 import time
@@ -15,13 +22,15 @@ from lading.content.store import REF_LIMIT
 from lading.errors import InvalidDigest
 from lading.model.digest import Digest
 from lading.stores.local.disk import NEW, READ, Disk, write_whole
-from lading.stores.local.paths import EXPECTED, REF, STARTED, TOTAL, UPDATED, key_of
+from lading.stores.local.paths import BEGINNING, EXPECTED, REF, STARTED, TOTAL, UPDATED, key_of
 
 _SMALL_LIMIT = 256
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
 )
 _BILLION = 1_000_000_000
+_MAGIC, _VERSION, _NONE = "lading-beginning", "1", "-"
+_WORDS, _LINE_LIMIT = 6, 1024
 
 
 class Sidecars(NamedTuple):
@@ -32,6 +41,8 @@ class Sidecars(NamedTuple):
     updated_ns: int
     total: int | None
     expected: Digest | None
+    boot: str | None = None
+    """The boot in which it began, while it is young: while `beginning` is all that there is."""
 
     @property
     def closed_at(self) -> int | None:
@@ -66,6 +77,8 @@ def parse_time(text: str) -> int | None:
 def read(folder: int, key: str) -> Sidecars | None:
     """Read what stands in an ingest's folder; None if it names no ref, or not the one of `key`."""
     ref = _text(folder, REF, REF_LIMIT)
+    if ref is None:
+        return _read_beginning(folder, key)
     if not ref or key_of(ref) != key:
         return None
     started = parse_time(_text(folder, STARTED) or "")
@@ -75,20 +88,40 @@ def read(folder: int, key: str) -> Sidecars | None:
         ref=ref,
         started_ns=started or 0,
         updated_ns=updated or started or 0,
-        total=int(total) if total.isascii() and total.isdigit() else None,
+        total=_number(total),
         expected=_digest(_text(folder, EXPECTED)),
     )
 
 
+def begin(disk: Disk, folder: int, known: Sidecars) -> None:
+    """Write the beginning of a young ingest."""
+    words = (
+        _MAGIC,
+        _VERSION,
+        known.boot or _NONE,
+        format_time(known.started_ns),
+        _NONE if known.total is None else str(known.total),
+        known.expected or _NONE,
+    )
+    line = " ".join(words)
+    checksum = hashlib.sha256(line.encode()).hexdigest()
+    _put(disk, folder, BEGINNING, f"{line} {checksum}\n{known.ref}")
+
+
 def write(disk: Disk, folder: int, known: Sidecars) -> None:
-    """Write all of it, as at the birth of an ingest."""
-    _put(disk, folder, REF, known.ref)
+    """Write what stands beside the ref."""
     _put(disk, folder, STARTED, format_time(known.started_ns))
     _put(disk, folder, UPDATED, format_time(known.updated_ns))
     if known.total is not None:
         _put(disk, folder, TOTAL, str(known.total))
     if known.expected is not None:
         _put(disk, folder, EXPECTED, known.expected)
+
+
+def write_ref(disk: Disk, folder: int, known: Sidecars) -> None:
+    """Write the ref, in one step: from then on the beginning counts for nothing, and it goes."""
+    _replace(disk, folder, REF, known.ref)
+    disk.remove(BEGINNING, folder=folder)
 
 
 def write_aim(disk: Disk, folder: int, known: Sidecars) -> None:
@@ -138,6 +171,23 @@ def _put(disk: Disk, folder: int, name: str, text: str, *, sync: bool = False) -
             disk.sync(file)
     finally:
         os.close(file)
+
+
+def _read_beginning(folder: int, key: str) -> Sidecars | None:
+    line, newline, ref = (_text(folder, BEGINNING, _LINE_LIMIT + REF_LIMIT) or "").partition("\n")
+    text, _, checksum = line.rpartition(" ")
+    if not newline or hashlib.sha256(text.encode()).hexdigest() != checksum or key_of(ref) != key:
+        return None
+    words = text.split(" ")
+    if words[:2] != [_MAGIC, _VERSION] or len(words) != _WORDS:
+        return None
+    _, _, boot, started, total, expected = words
+    started_ns = parse_time(started) or 0
+    return Sidecars(ref, started_ns, started_ns, _number(total), _digest(expected), boot)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _text(folder: int, name: str, limit: int = _SMALL_LIMIT) -> str | None:

@@ -22,15 +22,13 @@ from lading.errors import (
 )
 from lading.model import hashing
 from lading.model.digest import Data, Digest, bytes_of
-from lading.stores.local import ingests, sidecars
+from lading.stores.local import follower, ingests, sidecars
 from lading.stores.local.blobs import BlobFolder
 from lading.stores.local.disk import Disk
 from lading.stores.local.faults import in_our_words, translated
-from lading.stores.local.follower import HashFollower, digest_of
-from lading.stores.local.ingests import OpenIngest
 from lading.stores.local.kernel_copy import STEP, KernelSource, kernel_source
 from lading.stores.local.locks import RefLock
-from lading.stores.local.paths import DATA, REF, StorePaths
+from lading.stores.local.paths import DATA, StorePaths
 from lading.stores.local.publication import Publication
 from lading.stores.local.scratch import WRITE_SIZE, empty
 from lading.stores.local.writeback import WriteBack
@@ -45,21 +43,21 @@ class LocalWriter(Writer):
     def __init__(
         self,
         lock: RefLock,
-        ingest: OpenIngest,
+        ingest: ingests.OpenIngest,
         *,
         disk: Disk,
         paths: StorePaths,
         blobs: BlobFolder,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.ref = ingest.known.ref
-        self._lock, self._ingest = lock, ingest
+        self.ref, self._lock, self._ingest = ingest.known.ref, lock, ingest
         self._disk, self._paths, self._blobs, self._clock = disk, paths, blobs, clock
         self._folder = paths.ingest(self.ref)
-        self._file = ingest.file
-        self._offset = ingest.offset
+        self._file, self._offset = ingest.file, ingest.offset
+        found = os.fstat(ingest.file)
+        self._identity = found.st_dev, found.st_ino
         # The file's own time too: a crash may have come before `updatedat` was written.
-        self._updated_ns = max(ingest.known.updated_ns, os.fstat(ingest.file).st_mtime_ns)
+        self._updated_ns = max(ingest.known.updated_ns, found.st_mtime_ns)
         self._write_back = WriteBack(disk, self._file, ingest.offset)
         self._closed: type[Aborted | WriterClosed] | None = None
         self._final: Digest | None = None
@@ -198,15 +196,12 @@ class LocalWriter(Writer):
             raise self._closed(self.ref)
 
     def _is_aborted(self) -> bool:
-        # Abort removes the data's name, which is its only one but for a backup made of hard links,
-        # and then the other files. While we hold the ref nobody else removes any of them.
-        if os.fstat(self._file).st_nlink == 0:
-            return True
+        # Abort removes the data's name. Its file may have another one, in a backup of hard links.
         try:
-            os.stat(REF, dir_fd=self._lock.folder, follow_symlinks=False)
+            found = os.stat(DATA, dir_fd=self._lock.folder, follow_symlinks=False)
         except FileNotFoundError:
             return True
-        return False
+        return (found.st_dev, found.st_ino) != self._identity
 
     def _check_room_in_total(self, more: int) -> None:
         total = self._ingest.known.total
@@ -218,6 +213,10 @@ class LocalWriter(Writer):
             return
         self._offset += count
         self._updated_ns = self._clock()
+        if self._ingest.is_young and self._offset >= follower.INLINE_LIMIT:
+            self._ingest.hashed = self._follower.position  # no thread moves it on so soon
+            with contextlib.suppress(OSError):  # it is kept as well without
+                self._ingest.write_out(self._disk, self._lock.folder)
         self._follower.advance(self._offset)
         self._write_back.advance(self._offset)
 
@@ -274,7 +273,7 @@ class LocalWriter(Writer):
             if call := mark_live():
                 call(position, hasher)
 
-        self._follower = HashFollower(self._file, hasher, position, on_step)
+        self._follower = follower.HashFollower(self._file, hasher, position, on_step)
         self._follower.advance(self._offset)
 
     @contextlib.contextmanager
@@ -300,7 +299,7 @@ class LocalWriter(Writer):
     def _mark_live(self, position: int, hasher: hashing.Hasher) -> None:
         self._ingest.hashed = position
         with contextlib.suppress(OSError):  # without it resuming costs more, and that is all
-            self._ingest.checkpoint.write(self._ingest.mark(self._disk, durable=False))
+            self._ingest.mark_live(self._disk)
 
     def _sync_data(self) -> None:
         try:
@@ -330,6 +329,7 @@ class LocalWriter(Writer):
             if self._offset:
                 self._sync_data()
             if ingest.synced is None:
+                ingest.write_out(self._disk, folder)
                 sidecars.record(self._disk, folder, ingest.known)
                 self._disk.sync_directory(self._folder)
                 self._disk.sync_directory(self._paths.ingests)
@@ -350,7 +350,7 @@ class LocalWriter(Writer):
         digest = self._hashed().digest()
         if expected is not None and expected.algorithm != digest.algorithm:
             with self._in_our_words():
-                digest = digest_of(self._file, self._offset, expected.algorithm)
+                digest = follower.digest_of(self._file, self._offset, expected.algorithm)
         if expected is not None and expected != digest:
             raise DigestMismatch(expected, digest)
         return digest

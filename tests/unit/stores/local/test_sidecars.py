@@ -1,5 +1,6 @@
 """The small files: Go's times, what is written, and what is made of junk."""
 
+import hashlib
 import os
 import re
 from datetime import UTC, datetime
@@ -88,8 +89,13 @@ def test_the_time_before_all_times_is_no_moment_of_ours():
 # Files
 
 
-def written(tmp_path, folder, known=KNOWN):
+def write(folder, known):
     sidecars.write(Disk(), folder, known)
+    sidecars.write_ref(Disk(), folder, known)
+
+
+def written(tmp_path, folder, known=KNOWN):
+    write(folder, known)
     return {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
 
@@ -118,13 +124,17 @@ def test_what_is_not_known_is_not_written(tmp_path, folder):
         updated_ns=st.integers(1, YEAR_10000 - 1),
         total=st.none() | st.integers(0, 1 << 62),
         expected=st.none() | st.binary().map(Digest.of),
+        boot=st.none(),
     )
 )
 def test_what_is_written_is_read_again(tmp_path_factory, known):
     path = tmp_path_factory.mktemp("sidecars")
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        sidecars.write(Disk(), folder, known)
+        young = known._replace(updated_ns=known.started_ns, boot="boot")
+        sidecars.begin(Disk(), folder, young)
+        assert sidecars.read(folder, key_of(known.ref)) == young
+        write(folder, known)
         assert sidecars.read(folder, key_of(known.ref)) == known
     finally:
         os.close(folder)
@@ -167,6 +177,74 @@ def test_what_is_no_file_is_absent_too(name, kind, tmp_path, folder):
     found = sidecars.read(folder, key_of("a ref"))
     assert (found is None) is (name == "ref")
     assert found != KNOWN
+
+
+# The beginning of a young ingest
+
+YOUNG = KNOWN._replace(updated_ns=KNOWN.started_ns, boot="boot-1")
+
+
+def begun(tmp_path, folder, known=YOUNG):
+    sidecars.begin(Disk(), folder, known)
+    [path] = tmp_path.iterdir()
+    return path
+
+
+def test_a_beginning_is_one_file_with_all_that_is_known(tmp_path, folder):
+    text = f"lading-beginning 1 boot-1 1970-01-01T00:00:05Z 12 {EXPECTED}"
+    checksum = hashlib.sha256(text.encode()).hexdigest()
+    path = begun(tmp_path, folder)
+    assert path.name == "beginning"
+    assert path.read_text() == f"{text} {checksum}\na ref"
+    assert sidecars.read(folder, key_of("a ref")) == YOUNG
+
+
+def test_what_a_beginning_does_not_know_is_a_dash(tmp_path, folder):
+    young = YOUNG._replace(total=None, expected=None)
+    assert " - - " in begun(tmp_path, folder, young).read_text()
+    assert sidecars.read(folder, key_of("a ref")) == young
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("lading-beginning", "lading-ending"), (" 1 ", " 2 "), (" 12 ", " 12 13 "), (" 12", "")],
+)
+def test_a_beginning_of_another_kind_is_nobodys(before, after, tmp_path, folder):
+    path = begun(tmp_path, folder)
+    line, _, ref = path.read_text().partition("\n")
+    text = line.rpartition(" ")[0].replace(before, after, 1)
+    path.write_text(f"{text} {hashlib.sha256(text.encode()).hexdigest()}\n{ref}")
+    assert sidecars.read(folder, key_of("a ref")) is None
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text.replace("12", "13", 1),
+        lambda text: text.replace("\n", " "),
+        lambda text: text + "\n",
+        lambda text: text[:-1],
+        lambda text: text[:20],
+        lambda text: "",
+        lambda text: "\udcff" + text,
+    ],
+)
+def test_a_beginning_that_is_torn_or_of_another_ref_is_nobodys(spoil, tmp_path, folder):
+    path = begun(tmp_path, folder)
+    path.write_text(spoil(path.read_text()), errors="surrogateescape")
+    assert sidecars.read(folder, key_of("a ref")) is None
+
+
+def test_a_ref_takes_the_place_of_a_beginning(tmp_path, folder):
+    path = begun(tmp_path, folder)
+    (tmp_path / "ref").write_bytes(b"another ref")
+    assert sidecars.read(folder, key_of("a ref")) is None
+    write(folder, KNOWN)
+    assert not path.exists()
+    assert sidecars.read(folder, key_of("a ref")) == KNOWN
+
+
+# Closing
 
 
 def test_a_new_closing_time_takes_the_place_of_the_old_in_one_step(tmp_path, folder):

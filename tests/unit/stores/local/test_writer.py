@@ -5,8 +5,9 @@ import os
 
 import pytest
 
-from lading.errors import DigestMismatch, ResourceExhausted
+from lading.errors import DigestMismatch, ResourceExhausted, WriterClosed
 from lading.model.digest import Digest
+from lading.stores.local import sidecars
 from lading.stores.local.disk import Disk
 from lading.stores.local.paths import key_of
 from lading.stores.local.store import LocalStore
@@ -94,3 +95,97 @@ def test_bytes_that_somebody_changed_since_they_were_hashed_are_hashed_again(tmp
             assert resumed.digest == Digest.of(held)
             digest = resumed.commit().digest
     assert Digest.of(store.read(digest)) == digest
+
+
+# Young ingests
+
+YOUNG = {"data", "lock", "beginning"}
+GROWN = {"data", "lock", "ref", "startedat", "updatedat", "checkpoint"}
+
+
+def names(store):
+    return {path.name for path in (store.root / "ingest" / key_of("r")).iterdir()}
+
+
+def kill(writer):
+    writer._release(WriterClosed)  # what the kernel does for the dead
+
+
+@pytest.fixture
+def store(tmp_path):
+    return LocalStore(tmp_path / "root")
+
+
+def test_an_ingest_is_young_until_its_first_mebibyte(store):
+    with store.writer("r") as writer:
+        writer.write(bytes((1 << 20) - 1))
+        assert names(store) == YOUNG
+        writer.write(b"1")
+        assert names(store) == GROWN
+        writer.write(HELLO)
+        kill(writer)
+    with store.writer("r") as writer:
+        assert writer.offset == (1 << 20) + len(HELLO)
+        assert writer.digest == Digest.of(bytes((1 << 20) - 1) + b"1" + HELLO)
+
+
+@pytest.mark.parametrize("end", ["sync", "close"])
+def test_an_ingest_is_young_until_it_is_synced_or_closed(store, end):
+    with store.writer("r", total=len(HELLO), expected=RIGHT) as writer:
+        writer.write(HELLO)
+        young = store.ingest("r")
+        assert names(store) == YOUNG
+        getattr(writer, end)()
+        assert names(store) == {*GROWN, "total", "expected"}
+        assert store.ingest("r")._replace(updated_ns=young.updated_ns) == young
+
+
+def test_a_young_ingest_that_a_killed_process_left_goes_on_and_is_young_no_more(store):
+    young = store.writer("r", total=len(HELLO), expected=RIGHT)
+    young.write(HELLO[:5])
+    before = store.ingest("r")
+    kill(young)
+    assert store.ingest("r") == before
+    with store.writer("r") as writer:
+        assert names(store) == {*GROWN, "total", "expected"}
+        assert writer.status() == before
+        writer.write(HELLO[5:])
+        assert writer.commit().digest == RIGHT
+    assert list(store.ingests()) == []
+
+
+def test_a_young_ingest_of_another_boot_begins_anew_with_its_total(store):
+    class Rebooted(Disk):
+        def boot_id(self):
+            return "another"
+
+    young = store.writer("r", total=len(HELLO))
+    young.write(HELLO[:5])
+    kill(young)
+    with LocalStore(store.root, disk=Rebooted()).writer("r") as writer:
+        assert (writer.offset, writer.status().total) == (0, len(HELLO))
+
+
+def test_a_young_ingest_is_emptied_and_stays_young(store):
+    with store.writer("r") as writer:
+        writer.write(HELLO)
+        writer.truncate()
+        assert names(store) == YOUNG
+        writer.write(HELLO[:5])
+        kill(writer)
+    with store.writer("r") as writer:
+        assert writer.digest == Digest.of(HELLO[:5])
+
+
+def test_a_young_ingest_whose_disk_is_full_grows_up_later(store, monkeypatch):
+    def full(disk, folder, known):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with store.writer("r") as writer:
+        with monkeypatch.context() as patched:
+            patched.setattr(sidecars, "write", full)
+            writer.write(bytes(1 << 20))
+        assert writer.offset == 1 << 20
+        assert names(store) == YOUNG
+        writer.write(b"1")
+        assert names(store) == GROWN
