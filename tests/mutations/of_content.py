@@ -164,8 +164,8 @@ BEING_THERE = (
     Mutation(
         "links among the blobs are followed",
         BLOBS,
-        "os.open(self._paths.blob(digest), READ)",
-        "os.open(self._paths.blob(digest), READ & ~os.O_NOFOLLOW)",
+        "os.open(self._paths.blob_name(digest), READ)",
+        "os.open(self._paths.blob_name(digest), READ & ~os.O_NOFOLLOW)",
         (f"{UNIT}/test_blobs.py", CONFORMANCE, REGRESSIONS),
     ),
     Mutation(

@@ -272,7 +272,7 @@ RESUMING = (
         INGESTS,
         "        marks = [_first_mark(file, known, known.boot)]",
         "        marks = [_first_mark(file, known, disk.boot_id())]",
-        (REGRESSIONS, *cuts("commits_at_once")),
+        (f"{UNIT}/test_writer.py",),
     ),
     Mutation(
         "an ingest that grows up has its ref before all else",
@@ -347,7 +347,7 @@ LOCKING = (
     Mutation(
         "the lock of a folder that is gone counts",
         LOCKS,
-        "            if _are_in_place(path, folder, file):",
+        "            if _is_in_place(path, file):",
         "            if True:",
         (UNIT, RACES),
     ),

@@ -49,16 +49,16 @@ def test_an_opening_takes_no_bytes_from_the_abort_that_it_meets(tmp_path):
 
 def test_an_opening_that_an_abort_meets_at_its_lock_begins_anew(tmp_path, monkeypatch):
     begin(tmp_path / "root")
-    looked, places = locks._are_in_place, []
+    looked, places = locks._is_in_place, []
 
-    def look_and_abort(path, folder, file):
-        found = looked(path, folder, file)
+    def look_and_abort(path, file):
+        found = looked(path, file)
         places.append(found)
         if len(places) == 1:
             LocalStore(tmp_path / "root").abort("r")
         return found
 
-    monkeypatch.setattr(locks, "_are_in_place", look_and_abort)
+    monkeypatch.setattr(locks, "_is_in_place", look_and_abort)
     with LocalStore(tmp_path / "root").writer("r") as writer:
         assert writer.offset == 0
     assert places[:2] == [True, True]

@@ -1,12 +1,17 @@
 """Races that were lost once, each played step by step."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
 from lading.content.events import Events
-from lading.errors import Aborted, AlreadyExists, InvalidArgument
+from lading.errors import Aborted, AlreadyExists, InvalidArgument, RefLocked
 from lading.metadata import Metadata
+from lading.metadata import namespace as namespace_module
+from lading.metadata.writer import NamespaceWriter
 from lading.model.digest import Digest
 from lading.rpc.write_stream import WriteStream
 from lading.stores.local.disk import Disk
@@ -14,16 +19,23 @@ from lading.stores.local.store import LocalStore
 
 
 class _Busy(LocalStore):
-    """A store in which others come first and last while a writer is opened and closed."""
+    """A store in which others come first and last while a writer is opened and closed.
+
+    Those who come first hold the ref until somebody waits for it.
+    """
 
     def __init__(self, root) -> None:
         super().__init__(root)
-        self.first = lambda: None
+        self.first = None
         self.last = lambda ref: None
 
     def writer(self, ref, **options):
-        first, self.first = self.first, lambda: None
-        first()
+        first, self.first = self.first, None
+        if first and not options.get("wait"):
+            self.first = first
+            raise RefLocked(ref)
+        if first:
+            first()
         writer = super().writer(ref, **options)
         last, self.last = self.last, lambda ref: None
         close = writer.close
@@ -61,6 +73,35 @@ def test_an_opening_that_is_refused_ends_its_own_ingest_and_not_the_next_ones(tm
         with writer:
             writer.write(b"y")
             assert writer.commit().digest == Digest.of(b"y")
+
+
+def test_who_waited_for_a_commit_is_not_offered_it_before_its_row_is_there(tmp_path, monkeypatch):
+    has_bytes, has_waited = threading.Event(), threading.Event()
+    acknowledged, sleep = NamespaceWriter._acknowledged, time.sleep
+
+    def acknowledge(writer, *facts):
+        has_bytes.set()
+        assert has_waited.wait(30)
+        return acknowledged(writer, *facts)
+
+    def pause(seconds):
+        if has_bytes.is_set() and seconds == namespace_module._PAUSE:
+            has_waited.set()
+        sleep(seconds)
+
+    monkeypatch.setattr(NamespaceWriter, "_acknowledged", acknowledge)
+    monkeypatch.setattr(time, "sleep", pause)
+    content = LocalStore(tmp_path / "root")
+    with Metadata(f"sqlite:///{tmp_path}/m.db", content=content) as metadata:
+        namespace = metadata.namespace("n")
+        with ThreadPoolExecutor() as pool, namespace.writer("r") as first:
+            first.write(b"x")
+            waiting = pool.submit(namespace.writer, "r", wait=timedelta(seconds=30))
+            with pytest.raises(TimeoutError):
+                waiting.result(0.05)
+            first.commit()
+            with waiting.result() as second:
+                assert second.offset == 0
 
 
 def test_a_writer_that_meets_an_abort_half_way_is_told_of_an_abort(tmp_path):

@@ -26,7 +26,7 @@ from lading.content.store import (
 )
 from lading.database.engine import Database
 from lading.database.session import Session
-from lading.errors import AlreadyExists, DataLoss, Error, IngestMismatch, NotFound
+from lading.errors import AlreadyExists, DataLoss, Error, IngestMismatch, NotFound, RefLocked
 from lading.metadata import labels as label_rows
 from lading.metadata.batch import Brought, NamespaceBatch
 from lading.metadata.claims import Claim, claim_all
@@ -168,19 +168,20 @@ class Namespace(Scope):
             self._raise_if_known(expected, total)
         row = self._rows.found_ingest(self._database, ref)
         key = row.key if row else self._rows.new_key(ref)
-        was_begun = has_ingest(self._content, key)
+        was_begun = row is not None and has_ingest(self._content, key)
         if row and was_begun:  # before the content store, which would take its word for new
             _check_same(row, expected)
         with told_as(ref, key):
             try:
-                inner = self._content.writer(key, expected=expected, total=total, wait=wait)
+                inner, is_late = self._held(key, expected, total, wait)
             except AlreadyExists:
                 # That the content store has it does not mean that the namespace does. Of a blob
                 # that is offered more may be made than it has bytes.
+                is_late, was_begun = True, was_begun or has_ingest(self._content, key)
                 offered = expected and not was_begun and self._is_offered(expected, total)
                 inner = self._content.writer(key, total=None if offered else total, wait=wait)
         try:
-            if wait and expected is not None:
+            if wait and (is_late or (row and expected)):
                 self._outwait_commit(ref, expected, total)
             return self._opened(inner, IngestRow(ref, key, expected), total, was_begun=was_begun)
         except BaseException:
@@ -277,6 +278,17 @@ class Namespace(Scope):
         if (self._database.write if self._rows.lease else self._database.note)(keep):
             raise AlreadyExists(digest)
 
+    def _held(
+        self, key: str, expected: Digest | None, total: int | None, wait: timedelta | None
+    ) -> tuple[Writer, bool]:
+        """The content store's writer of a ref, and whether somebody else had it before."""
+        try:
+            return self._content.writer(key, expected=expected, total=total), False
+        except RefLocked:
+            if not wait:
+                raise
+        return self._content.writer(key, expected=expected, total=total, wait=wait), True
+
     def _closed(self, inner: Writer, ref: str) -> None:
         """Let go of an ingest that could not be opened; one that we have just begun ends."""
         with contextlib.suppress(Error):
@@ -285,16 +297,19 @@ class Namespace(Scope):
                 self._content.abort(self._rows.new_key(ref))
         inner.close()
 
-    def _outwait_commit(self, ref: str, digest: Digest, total: int | None) -> None:
+    def _outwait_commit(self, ref: str, digest: Digest | None, total: int | None) -> None:
         """Raise `AlreadyExists` if the writer that we waited for has committed the blob.
 
         It lets go of the ref when the content store has the bytes; a moment later its row is there.
         """
         deadline = time.monotonic() + _ROW_SECONDS
         while True:
-            self._raise_if_known(digest, total)
+            if digest:
+                self._raise_if_known(digest, total)
             row = self._rows.found_ingest(self._database, ref)
-            if row is None or row.committing != digest or time.monotonic() > deadline:
+            committing = row.committing if row else None
+            is_over = time.monotonic() > deadline
+            if committing is None or digest not in {None, committing} or is_over:
                 return  # there is none, or it died on the way: what it sent is offered
             time.sleep(_PAUSE)
 

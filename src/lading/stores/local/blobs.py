@@ -12,7 +12,7 @@ from lading.content.store import NO_LABELS, Blob
 from lading.errors import AlreadyExists, NotFound
 from lading.model.digest import ALGORITHMS, Digest
 from lading.stores.local.disk import READ, Disk
-from lading.stores.local.faults import in_our_words
+from lading.stores.local.faults import in_our_words, translated
 from lading.stores.local.paths import StorePaths
 
 Name = Callable[[Path], None]
@@ -34,11 +34,12 @@ class BlobFolder:
 
     def blob(self, digest: Digest) -> Blob:
         """Describe a blob, or raise `NotFound`."""
-        with in_our_words(digest):
-            try:
-                found = os.lstat(self._paths.blob(digest))
-            except (FileNotFoundError, NotADirectoryError):
-                raise NotFound(digest) from None
+        try:
+            found = os.lstat(self._paths.blob_name(digest))
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFound(digest) from None
+        except OSError as error:
+            raise translated(error, digest) from error
         if not stat.S_ISREG(found.st_mode):
             raise NotFound(digest)
         return Blob(digest, found.st_size, found.st_mtime_ns, found.st_mtime_ns)
@@ -70,7 +71,7 @@ class BlobFolder:
         """Open a blob to read, or raise `NotFound`."""
         with in_our_words(digest):
             try:
-                file = os.open(self._paths.blob(digest), READ)
+                file = os.open(self._paths.blob_name(digest), READ)
             except (FileNotFoundError, NotADirectoryError):
                 raise NotFound(digest) from None
             except OSError as error:

@@ -82,7 +82,8 @@ class HashFollower:
     def finish(self) -> Hasher:
         """Hash up to the end and give the hasher, which is still the follower's."""
         if self._thread is None:
-            self._hash_up_to(self._end, memoryview(bytearray(min(self.waiting, READ_SIZE))))
+            if self.waiting:
+                self._hash_up_to(self._end, memoryview(bytearray(min(self.waiting, READ_SIZE))))
         else:
             with self._wake:
                 self._hurry = True

@@ -41,8 +41,8 @@ class Holder(NamedTuple):
 class RefLock:
     """The right to write one ref, and the open folder of its ingest. It can be released twice."""
 
-    def __init__(self, folder: int, file: int, *, trusted: bool) -> None:
-        self.folder = folder
+    def __init__(self, path: Path, folder: int, file: int, *, trusted: bool) -> None:
+        self.path, self.folder = path, folder
         self.trusted = trusted
         self._file = file
         self._guard = threading.Lock()
@@ -62,9 +62,9 @@ class RefLock:
         os.close(self._file)
         os.close(self.folder)
 
-    def is_in_place(self, path: Path) -> bool:
+    def is_in_place(self) -> bool:
         """Whether folder and lock file are still the ones that have those names."""
-        return _are_in_place(path, self.folder, self._file)
+        return _is_in_place(self.path, self._file)
 
     def _left_behind_by_fork(self) -> None:
         self._guard = threading.Lock()
@@ -123,10 +123,10 @@ def _try(disk: Disk, path: Path, now_ns: int) -> RefLock | Holder:
             works = _flock(file)
             if works is False:
                 return _holder(file)
-            if _are_in_place(path, folder, file):
+            if _is_in_place(path, file):
                 trusted = works is True and _holds_against_us(folder)
                 _sign(file, now_ns)
-                lock = RefLock(folder, file, trusted=trusted)
+                lock = RefLock(path, folder, file, trusted=trusted)
                 return lock
         except FileNotFoundError:
             continue  # an abort has emptied the folder since
@@ -147,11 +147,10 @@ def _flock(file: int) -> bool | None:
     return True
 
 
-def _are_in_place(path: Path, folder: int, file: int) -> bool:
+def _is_in_place(path: Path, file: int) -> bool:
+    # A lock file has one name, so whoever comes to it by the path comes to its folder too.
     try:
-        return os.path.samestat(os.stat(path), os.fstat(folder)) and os.path.samestat(
-            os.stat(LOCK, dir_fd=folder), os.fstat(file)
-        )
+        return os.path.samestat(os.stat(f"{path}/{LOCK}"), os.fstat(file))
     except FileNotFoundError:
         return False
 
@@ -166,7 +165,7 @@ def _holds_against_us(folder: int) -> bool:
 
 
 def _sign(file: int, now_ns: int) -> None:
-    program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
+    program = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"
     text = f"{os.getpid()} {now_ns} {os.uname().nodename} {program}\n"
     with contextlib.suppress(OSError):  # a full disk must not keep anybody from resuming
         os.ftruncate(file, 0)

@@ -168,7 +168,7 @@ class LocalStore(ContentStore):
                 clock=self._clock,
             )
         except BaseException as error:
-            lost = isinstance(error, FileNotFoundError) and not lock.is_in_place(path)
+            lost = isinstance(error, FileNotFoundError) and not lock.is_in_place()
             ingests.drop_unbegun(self._disk, lock, path)
             lock.release()
             if lost:

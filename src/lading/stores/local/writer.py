@@ -52,7 +52,7 @@ class LocalWriter(Writer):
     ) -> None:
         self.ref, self._lock, self._ingest = ingest.known.ref, lock, ingest
         self._disk, self._paths, self._blobs, self._clock = disk, paths, blobs, clock
-        self._folder = paths.ingest(self.ref)
+        self._folder = lock.path
         self._file, self._offset = ingest.file, ingest.offset
         found = os.fstat(ingest.file)
         self._identity = found.st_dev, found.st_ino
@@ -285,7 +285,7 @@ class LocalWriter(Writer):
                     yield
                 except FileNotFoundError:
                     self._check_open()
-                    if not self._lock.is_in_place(self._folder):  # an abort has just begun
+                    if not self._lock.is_in_place():  # an abort has just begun
                         self._release(Aborted)
                         raise Aborted(self.ref) from None
                     raise
