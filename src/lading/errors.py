@@ -3,22 +3,30 @@
     Error
      ├─ InvalidArgument      a value that could never be right
      │   ├─ InvalidDigest
-     │   └─ InvalidFilter
+     │   ├─ InvalidFilter
+     │   └─ InvalidReference
      ├─ NotFound             no such blob, ingest, namespace or lease
      ├─ AlreadyExists        the blob is here; nothing was lost
-     ├─ PermissionDenied     the root may not be read, or not be written
+     ├─ PermissionDenied     the root, or a repository, may not be read or written
+     ├─ Unauthenticated      who asks is not known there
      ├─ FailedPrecondition   a right request in the wrong state
      │   ├─ DigestMismatch
      │   ├─ SizeMismatch
      │   ├─ IngestMismatch   the ref already holds a different transfer
      │   ├─ WriterClosed
-     │   └─ ForeignRoot      the root is containerd's
+     │   ├─ ForeignRoot      the root is containerd's
+     │   ├─ InvalidManifest  somebody's manifest cannot be one
+     │   ├─ InvalidArchive   somebody's archive is broken, or means harm
+     │   ├─ Refused          a registry said no, for a reason of its own
+     │   └─ Untrusted        the other end of a connection cannot prove who it is
      ├─ OutOfRange           an offset that cannot be served
      ├─ Aborted              the ingest was ended by somebody else
      ├─ ResourceExhausted    no room left; what was written is kept
      │   └─ DatabaseFull
      ├─ Unavailable          try again later
-     │   └─ RefLocked        another writer holds this ref
+     │   ├─ RefLocked        another writer holds this ref
+     │   ├─ ConnectionFailed nobody answers, or the answer broke off
+     │   └─ TooManyRequests  a registry asks for a pause
      └─ DataLoss             stored bytes are not what they were
          └─ DiskFailed       the disk answered with an error
 
@@ -68,6 +76,20 @@ class InvalidFilter(InvalidArgument):
         return f"filters: parse error: [{before} >|{at}|< {after}]: {self.problem}"
 
 
+class InvalidReference(InvalidArgument):
+    """A text that is no reference, and why not."""
+
+    def __init__(self, text: str, problem: str) -> None:
+        super().__init__(text, problem)
+        self.text, self.problem = text, problem
+
+    def __str__(self) -> str:
+        return (
+            f"not a reference: {self.text[:160]!r}: {self.problem};"
+            " write registry/repository:tag or registry/repository@sha256:…"
+        )
+
+
 class NotFound(Error, LookupError):
     """There is no such thing here: no blob `what`, or nothing of another `kind` named so."""
 
@@ -91,7 +113,9 @@ class AlreadyExists(Error):
 
 
 class PermissionDenied(Error):
-    """The system does not let this process read, or write, the root."""
+    """The system does not let this process read, or write, the root; or a registry does not let
+    us do something with a repository, which is `path` then.
+    """
 
     def __init__(self, path: object, reason: str) -> None:
         super().__init__(path, reason)
@@ -99,6 +123,17 @@ class PermissionDenied(Error):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"
+
+
+class Unauthenticated(Error):
+    """`host` does not know who asks: there are no credentials for it, or wrong ones."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(host, reason)
+        self.host, self.reason = host, reason
+
+    def __str__(self) -> str:
+        return f"{self.host}: {self.reason}"
 
 
 class FailedPrecondition(Error):
@@ -165,6 +200,44 @@ class ForeignRoot(FailedPrecondition):
             f"{self.root}: not writing here, since {state} and its collector would delete "
             "what lading adds; use a root of your own"
         )
+
+
+class InvalidManifest(FailedPrecondition):
+    """The bytes of a manifest, which came from outside, are none that we would follow."""
+
+
+class InvalidArchive(FailedPrecondition):
+    """An archive, which came from outside, is broken or would do harm; nothing of it is visible."""
+
+    def __init__(self, name: object, problem: str) -> None:
+        super().__init__(name, problem)
+        self.name, self.problem = name, problem
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.problem}"
+
+
+class Refused(FailedPrecondition):
+    """A registry refused what it understood. `code` is its own word for why, where it gave one."""
+
+    def __init__(self, what: str, status: int, code: str = "", message: str = "") -> None:
+        super().__init__(what, status, code, message)
+        self.what, self.status, self.code, self.message = what, status, code, message
+
+    def __str__(self) -> str:
+        told = ": ".join(filter(None, (self.code, self.message)))
+        return f"{self.what}: refused with {self.status}" + (f", {told}" if told else "")
+
+
+class Untrusted(FailedPrecondition):
+    """A certificate that nobody we trust has signed, or that is for somebody else."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(host, reason)
+        self.host, self.reason = host, reason
+
+    def __str__(self) -> str:
+        return f"{self.host}: its certificate is not trusted: {self.reason}"
 
 
 class OutOfRange(Error):
@@ -238,6 +311,30 @@ class RefLocked(Unavailable):
         by = f" by {self.holder}" if self.holder else ""
         since = f" since {self.since:%Y-%m-%dT%H:%M:%SZ}" if self.since else ""
         return f"ref {self.ref!r} is locked{by}{since}; wait for it, or abort it"
+
+
+class ConnectionFailed(Unavailable):
+    """No connection to `host`, or one that broke off in the middle."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(host, reason)
+        self.host, self.reason = host, reason
+
+    def __str__(self) -> str:
+        return f"{self.host}: {self.reason}"
+
+
+class TooManyRequests(Unavailable):
+    """`host` asks for a pause, of so many seconds where it says how long."""
+
+    def __init__(self, host: str, retry_after_s: float | None = None) -> None:
+        super().__init__(host, retry_after_s)
+        self.host, self.retry_after_s = host, retry_after_s
+
+    def __str__(self) -> str:
+        if not self.retry_after_s:
+            return f"{self.host}: too many requests"
+        return f"{self.host}: it asks for a pause of {self.retry_after_s:.0f} s"
 
 
 class DataLoss(Error):

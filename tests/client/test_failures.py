@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import socket
 import time
+from concurrent import futures
 from contextlib import ExitStack
 from datetime import timedelta
 from types import SimpleNamespace
@@ -13,9 +14,12 @@ import pytest
 
 from lading.errors import (
     Aborted,
+    DataLoss,
     FailedPrecondition,
     InvalidArgument,
+    PermissionDenied,
     RefLocked,
+    Unauthenticated,
     Unavailable,
     WriterClosed,
 )
@@ -51,6 +55,40 @@ def test_a_socket_that_was_left_behind_is_no_daemon(tmp_path):
     with pytest.raises(Unavailable, match="no daemon listens on"):
         store.blob(ABSENT)
     store.close()
+
+
+class Refusing(grpc.GenericRpcHandler):
+    """A daemon of somebody else, who refuses everything with one code."""
+
+    def __init__(self, code):
+        self.code = code
+
+    def service(self, call):
+        return grpc.unary_unary_rpc_method_handler(
+            lambda request, context: context.abort(self.code, "so it is")
+        )
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (grpc.StatusCode.UNAUTHENTICATED, Unauthenticated),
+        (grpc.StatusCode.PERMISSION_DENIED, PermissionDenied),
+        (grpc.StatusCode.DATA_LOSS, DataLoss),
+        (grpc.StatusCode.INVALID_ARGUMENT, InvalidArgument),
+        (grpc.StatusCode.UNAVAILABLE, Unavailable),
+    ],
+)
+def test_what_somebody_else_refuses_is_the_error_of_its_code(tmp_path, code, error):
+    server = grpc.server(futures.ThreadPoolExecutor(1), handlers=[Refusing(code)])
+    server.add_insecure_port(f"unix:{tmp_path}/s")
+    server.start()
+    store = RemoteStore(f"{tmp_path}/s")
+    with pytest.raises(error, match="so it is") as caught:
+        store.blob(ABSENT)
+    assert type(caught.value) is error
+    store.close()
+    server.stop(None).wait()
 
 
 def test_a_daemon_that_is_something_else_is_told_so(tmp_path):

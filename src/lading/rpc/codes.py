@@ -29,6 +29,7 @@ _CODES: Final = {
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
     errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
+    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
     errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
     errors.OutOfRange: grpc.StatusCode.OUT_OF_RANGE,
     errors.Aborted: grpc.StatusCode.ABORTED,
@@ -81,6 +82,9 @@ _UNTOLD: Final[dict[grpc.StatusCode, Callable[[str], errors.Error]]] = {
     grpc.StatusCode.OUT_OF_RANGE: errors.InvalidArgument,
     grpc.StatusCode.DATA_LOSS: lambda message: errors.DataLoss("the other end", message),
     grpc.StatusCode.PERMISSION_DENIED: lambda message: errors.PermissionDenied(
+        "the other end", message
+    ),
+    grpc.StatusCode.UNAUTHENTICATED: lambda message: errors.Unauthenticated(
         "the other end", message
     ),
     grpc.StatusCode.UNIMPLEMENTED: lambda message: errors.FailedPrecondition(
