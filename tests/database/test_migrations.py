@@ -1,3 +1,4 @@
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -45,6 +46,33 @@ def test_the_schema_is_what_the_migrations_make(migrated):
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, tables) == []
     engine.dispose()
+
+
+def described(path):
+    """Everything in a file: its tables and indexes as they were made, and its revision."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        made = connection.execute(
+            "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"
+        )
+        statements = [f"{sql.rstrip()};\n" for (sql,) in made]
+        [(revision,)] = connection.execute("SELECT version_num FROM alembic_version")
+    stamp = f"INSERT INTO alembic_version VALUES ('{revision}');\n"  # noqa: S608 - it is compared
+    return "\n".join([*statements, stamp])
+
+
+def test_a_new_file_is_made_as_the_migrations_would_make_it(tmp_path, monkeypatch):
+    made, by_steps = tmp_path / "made.db", tmp_path / "steps.db"
+    database = connect(f"sqlite:///{made}")
+    with monkeypatch.context() as patched:
+        patched.setattr(migrate, "_migrate", None)
+        migrate.bring_up_to_date(database)
+    database.close()
+    database = connect(f"sqlite:///{by_steps}")
+    migrate._migrate(database)
+    database.close()
+    should = described(by_steps)
+    assert described(made) == should, should
+    assert migrate._NEW.read_text() == should, should
 
 
 def test_the_code_works_with_the_last_migration():
