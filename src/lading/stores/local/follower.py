@@ -15,7 +15,7 @@ from lading.model.digest import Digest
 from lading.model.hashing import Hasher
 
 READ_SIZE = 256 << 10
-INLINE_LIMIT = 1 << 20
+INLINE_LIMIT = 4 << 20
 """Bytes that may wait before a thread is worth its start."""
 LAG_LIMIT = 256 << 20
 """Bytes that may wait at all. More would only make a resumption after a kill longer."""
