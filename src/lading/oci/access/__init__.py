@@ -1,0 +1,1 @@
+"""Which hosts answer for a registry, and who we are to them: hosts.toml, credentials, tokens."""
