@@ -1,0 +1,1 @@
+"""One blob that goes to a registry: in chunks, remembered beside the store."""
