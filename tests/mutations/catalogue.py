@@ -1,6 +1,6 @@
 """All mutations."""
 
-from tests.mutations import of_content, of_transfers
+from tests.mutations import of_archives, of_content, of_transfers
 
 MUTATIONS = (
     *of_transfers.WRITING,
@@ -9,4 +9,6 @@ MUTATIONS = (
     *of_content.PUBLISHING,
     *of_content.BEING_THERE,
     *of_content.ENDING,
+    *of_archives.READING,
+    *of_archives.WRITING,
 )

@@ -1,0 +1,1 @@
+"""Image layouts and archives, of OCI and of docker, in and out. They need no HTTP."""
