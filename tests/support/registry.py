@@ -2,6 +2,9 @@
 
 running_registry   the registry, which says what it is asked for
 push               an image that the test made from bytes, brought there by skopeo
+
+It lets everybody in over plain http, unless it is told otherwise: `passwords` for Basic, a
+`token_server`, `tls` and a `client_authority`; and it is a mirror of another one with `mirror_of`.
 """
 
 import contextlib
@@ -16,19 +19,14 @@ import tarfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.support.peers import peer
+from tests.support.token_server import ISSUER, SERVICE, TokenServer
 
-_CONFIGURATION = """\
-version: 0.1
-log: {{accesslog: {{disabled: false}}, level: info}}
-storage:
-  filesystem: {{rootdirectory: {folder}/storage}}
-  delete: {{enabled: true}}
-http:
-  addr: 127.0.0.1:0
-"""
+ALICE = ("alice", "wonder:land")
+"""Whom a registry with `passwords` knows."""
+_PASSWORDS = "alice:$2b$05$abcdefghijklmnopqrstuu12xgx35XzVimpLAARVsY.qvjwFuB00y\n"  # bcrypt
 _LISTENING = re.compile(r"listening on (127\.0\.0\.1:\d+)")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -115,14 +113,73 @@ def write_layout(made: Image, folder: Path, tag: str = "latest") -> Path:
     return folder
 
 
+def _configuration(
+    folder: Path,
+    *,
+    passwords: bool,
+    token_server: TokenServer | None,
+    tls: tuple[Path, Path] | None,
+    client_authority: Path | None,
+    mirror_of: str | None,
+) -> dict[str, Any]:
+    """What the registry reads. JSON is YAML, too."""
+    http: dict[str, Any] = {"addr": "127.0.0.1:0"}
+    configuration: dict[str, Any] = {
+        "version": 0.1,
+        "log": {"accesslog": {"disabled": False}, "level": "info"},
+        "storage": {
+            "filesystem": {"rootdirectory": f"{folder}/storage"},
+            "delete": {"enabled": mirror_of is None},
+        },
+        "http": http,
+    }
+    if tls is not None:
+        http["tls"] = {"certificate": str(tls[0]), "key": str(tls[1])}
+    if client_authority is not None:
+        http["tls"]["clientcas"] = [str(client_authority)]
+    if passwords:
+        (folder / "passwords").write_text(_PASSWORDS)
+        basic = {"realm": "the tests", "path": f"{folder}/passwords"}
+        configuration["auth"] = {"htpasswd": basic}
+    if token_server is not None:
+        configuration["auth"] = {
+            "token": {
+                "realm": token_server.url,
+                "service": SERVICE,
+                "issuer": ISSUER,
+                "rootcertbundle": str(token_server.bundle),
+            }
+        }
+    if mirror_of is not None:
+        configuration["proxy"] = {"remoteurl": mirror_of}
+    return configuration
+
+
 class Registry:
     """A registry that runs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        passwords: bool = False,
+        token_server: TokenServer | None = None,
+        tls: tuple[Path, Path] | None = None,
+        client_authority: Path | None = None,
+        mirror_of: str | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         configuration = folder / "config.yml"
-        configuration.write_text(_CONFIGURATION.format(folder=folder))
+        content = _configuration(
+            folder,
+            passwords=passwords,
+            token_server=token_server,
+            tls=tls,
+            client_authority=client_authority,
+            mirror_of=mirror_of,
+        )
+        configuration.write_text(json.dumps(content))
         self._process = subprocess.Popen(
             [peer("docker-registry"), "serve", configuration],
             cwd=folder,
@@ -151,13 +208,30 @@ class Registry:
                 self._listening.set()
         self._listening.set()
 
-    def push(self, made: Image, name: str) -> str:
-        """Bring an image there, and give its whole reference."""
+    @property
+    def requests(self) -> list[str]:
+        """The lines of its log that are of requests: method, path and status among others."""
+        return [line for line in self.log if ' HTTP/1.1" ' in line]
+
+    def push(
+        self,
+        made: Image,
+        name: str,
+        *,
+        credential: tuple[str, str] | None = None,
+        certificates: Path | None = None,
+    ) -> str:
+        """Bring an image there, and give its whole reference.
+
+        `certificates` is a folder as docker has it: *.crt to trust, *.cert and *.key to be.
+        """
         reference = f"{self.host}/{name}"
         layout = write_layout(made, self._folder / f"layout-{made.digest[7:]}-{len(self.log)}")
         copy = subprocess.run(
             [
-                *(peer("skopeo"), "--insecure-policy", "copy", "--dest-tls-verify=false"),
+                *(peer("skopeo"), "--insecure-policy", "copy"),
+                *([f"--dest-creds={':'.join(credential)}"] if credential else []),
+                f"--dest-cert-dir={certificates}" if certificates else "--dest-tls-verify=false",
                 *("--preserve-digests", f"oci:{layout}:latest", f"docker://{reference}"),
             ],
             capture_output=True,
@@ -177,11 +251,11 @@ class Registry:
 
 
 @contextlib.contextmanager
-def running_registry(folder: Path) -> Iterator[Registry]:
+def running_registry(folder: Path, **settings: Any) -> Iterator[Registry]:
     """A registry that runs until the block ends."""
     peer("docker-registry")
     peer("skopeo")
-    registry = Registry(folder)
+    registry = Registry(folder, **settings)
     try:
         yield registry
     finally:
