@@ -27,21 +27,29 @@ CODES = {
     errors.InvalidArgument("never"): 2,
     errors.InvalidDigest("x"): 2,
     errors.InvalidFilter("a=", 1, "what"): 2,
+    errors.InvalidReference("A", "upper case"): 2,
     errors.NotFound(ABSENT): 3,
     errors.AlreadyExists(ABSENT): 1,
     errors.PermissionDenied("root", "no"): 4,
+    errors.Unauthenticated("registry.example", "who are you?"): 4,
     errors.FailedPrecondition("no labels"): 1,
     errors.DigestMismatch(ABSENT, ABSENT): 5,
     errors.SizeMismatch(1, 2): 5,
     errors.IngestMismatch("r", "total", 1, 2): 1,
     errors.WriterClosed("r"): 1,
     errors.ForeignRoot("root", live=True): 4,
+    errors.InvalidManifest("it is no JSON"): 5,
+    errors.InvalidArchive("a.tar", "it is no tar"): 5,
+    errors.Refused("PUT https://registry.example/v2/", 400, "CODE", "why"): 1,
+    errors.Untrusted("registry.example", "self-signed"): 4,
     errors.OutOfRange(2, 1): 1,
     errors.Aborted("r"): 7,
     errors.ResourceExhausted("r", 5): 7,
     errors.DatabaseFull("metadata.db"): 7,
     errors.Unavailable("later"): 7,
     errors.RefLocked("r", holder="process 1", since=NOON): 6,
+    errors.ConnectionFailed("registry.example", "Connection refused"): 7,
+    errors.TooManyRequests("registry.example", 5): 7,
     errors.DataLoss(ABSENT, "rotten"): 5,
     errors.DiskFailed("blob", OSError(errno.EIO, "Input/output error")): 5,
     errors.Error("anything"): 1,
@@ -52,6 +60,28 @@ CODES = {
 def test_an_error_has_its_code(error):
     assert outcome_of(error) == CODES[error]
     assert str(error) in sentence_of(error)
+
+
+HERE = "`lading ls` and `lading active` list what is here"
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (errors.NotFound(ABSENT), HERE),
+        (errors.NotFound("app:1", "image"), HERE),
+        (errors.NotFound("a/b:1", "manifest"), "`lading tags` lists the tags of a repository"),
+        (errors.NotFound("a/b", "repository"), None),
+        (errors.PermissionDenied("/srv/lading", "no"), "name another root with --root"),
+        (errors.PermissionDenied("registry.example/a/b:1", "no"), None),
+        (errors.Untrusted("registry.example", "x"), "--ca-file FILE trusts another authority"),
+        (errors.RefLocked("r"), "--wait 5m waits"),
+        (errors.TooManyRequests("registry.example", 5), None),
+    ],
+)
+def test_advice_is_for_what_has_happened(error, advice):
+    told = sentence_of(error)
+    assert told.endswith(advice) if advice else told == str(error)
 
 
 def test_no_error_was_forgotten():

@@ -1,16 +1,22 @@
 """`docs/cli.md` is right: its schemas are what is printed, its codes and verbs are real."""
 
+import io
 import json
 import re
 
 import pytest
 
 from lading import Digest
+from lading.cli import transfers
 from lading.cli.gc import _Line, _record
 from lading.cli.outcome import Outcome
 from lading.cli.program import VERBS
+from lading.oci.progress import Waiting
 from tests.architecture.pages import ROOT, rows
+from tests.archives.building import archive
 from tests.conformance.samples import ABSENT, begin
+from tests.support.lying import lying
+from tests.support.registry import image
 
 PAGE = (ROOT / "docs" / "cli.md").read_text()
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
@@ -85,6 +91,10 @@ def test_the_store_has_the_documented_form(run, root):
     state.mkdir()
     (state / "meta.db").write_bytes(b"")
     assert check("The store", run("info", "--store", "--json").stdout)["why_not_writable"]
+
+
+def test_imported_images_have_the_documented_form(run):
+    check("An imported image", run("import", "--json", stdin=archive()).stdout)
 
 
 def test_what_is_gone_has_the_documented_form(run, store):
@@ -175,6 +185,13 @@ def test_a_rebuild_has_the_documented_form(run, store, metadata):
     check("The sum of a rebuild", total)
 
 
+def test_what_a_registry_says_has_the_documented_form(run):
+    with lying({"me/app:1": image({"a": b"bytes"})}) as registry:
+        name = f"{registry.host}/me/app"
+        check("A descriptor", run("resolve", name + ":1", "--json").stdout)
+        check("A tag", run("tags", name, "--json").stdout)
+
+
 @pytest.mark.parametrize("words", ["ingest {file}", "get {digest} -o {file}", "verify {digest}"])
 def test_events_have_the_documented_form(run, store, tmp_path, words):
     file = tmp_path / "layer"
@@ -199,10 +216,31 @@ def test_an_ingest_that_starts_over_says_so_in_the_documented_form(run, store, t
     assert shown == [("begin", 3), ("truncate", 0), ("end", 5)]
 
 
+def test_events_of_many_blobs_have_the_documented_form(run):
+    with lying({"me/app:1": image({"a": b"bytes"})}) as registry:
+        name = f"{registry.host}/me/app:1"
+        first = run("pull", name, "--progress", "jsonl").stderr.splitlines()
+        second = run("pull", name, "--progress", "jsonl").stderr.splitlines()
+    records = [check("An event of many blobs", line) for line in (*first, *second)]
+    seen = {record["event"] for record in records}
+    assert seen >= {"resolve", "plan", "begin", "end", "done", "found"}
+
+
 def test_every_event_is_documented():
     documented = section("An event")
     for event in ("begin", "progress", "truncate", "end"):
         assert f"`{event}`" in documented
+    documented = section("An event of many blobs")
+    for event in (*transfers._EVENTS.values(), "done"):
+        assert f"`{event}`" in documented
+
+
+def test_an_event_of_a_wait_has_the_documented_form():
+    stream = io.StringIO()
+    with transfers._Events("pull", "redis", stream) as report:
+        report(Waiting(None, 1.5, "reset"))
+    event = check("An event of many blobs", stream.getvalue())
+    assert (event["digest"], event["pause_ms"]) == (None, 1500)
 
 
 def test_every_exit_code_is_documented_and_no_other():

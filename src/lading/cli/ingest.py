@@ -1,24 +1,20 @@
 """`lading ingest`: a file or a stream becomes a blob, or goes on becoming one."""
 
 import os
-import time
 
 import click
 
+from lading.cli.keeping import kept_by, lease_option
 from lading.cli.listing import show
 from lading.cli.options import DIGEST, FILE, REF, Wait, progress_option, verb, wait_option
 from lading.cli.outcome import Complaint, Outcome, outcome_of, sentence_of
 from lading.cli.progress import progress_of
-from lading.cli.quantities import time_text
 from lading.cli.resumption import Resumption
 from lading.cli.session import Session
 from lading.cli.source import STDIN, source_of
 from lading.content import transfer
-from lading.content.store import ContentStore, Labels
-from lading.errors import DigestMismatch, Error, NotFound, ResourceExhausted, SizeMismatch
+from lading.errors import DigestMismatch, Error, ResourceExhausted, SizeMismatch
 from lading.model.digest import Digest
-
-ROOT = "containerd.io/gc.root"
 
 
 @verb
@@ -35,12 +31,7 @@ ROOT = "containerd.io/gc.root"
 )
 @click.option("--append", is_flag=True, help="Add at the end of what the ref holds, and commit.")
 @click.option("--keep-open", is_flag=True, help="Add, do not commit, and print the offset.")
-@click.option(
-    "--lease",
-    metavar="ID",
-    envvar="LADING_LEASE",
-    help="The lease that keeps it from collection. Default: $LADING_LEASE, else a label does.",
-)
+@lease_option
 @wait_option
 @progress_option
 def command(
@@ -64,7 +55,7 @@ def command(
     """
     if append and ref is None:
         raise click.UsageError("--append needs the --ref to add to", click.get_current_context())
-    store, labels = _kept_by(session, lease)
+    store, labels = kept_by(session, lease)
     adds = append or keep_open
     with source_of(file, expected_digest) as source:
         ref = ref or source.default_ref
@@ -122,18 +113,6 @@ def command(
                 "ingest it again once nobody writes to it",
                 Outcome.FAILED,
             )
-
-
-def _kept_by(session: Session, lease: str | None) -> tuple[ContentStore, Labels | None]:
-    """Open the store, and say how the blob is labelled so that no collection takes it."""
-    if lease is None:
-        store = session.store(makes=True)
-        # What somebody stores by hand is wanted until somebody deletes it.
-        return store, {ROOT: time_text(time.time_ns()) or "true"} if session.has_database else None
-    metadata = session.metadata()
-    if metadata is None:
-        raise NotFound(lease, "lease")
-    return metadata.namespace(session.namespace).leased(lease), None
 
 
 def _complaint(failure: OSError | Error, advice: str) -> Complaint:

@@ -19,13 +19,17 @@ from lading.errors import (
     DigestMismatch,
     Error,
     ForeignRoot,
+    InvalidArchive,
     InvalidArgument,
+    InvalidManifest,
     NotFound,
     PermissionDenied,
     RefLocked,
     ResourceExhausted,
     SizeMismatch,
+    Unauthenticated,
     Unavailable,
+    Untrusted,
 )
 
 
@@ -49,9 +53,13 @@ _OUTCOMES: dict[type[Error], Outcome] = {
     InvalidArgument: Outcome.USAGE,
     NotFound: Outcome.NOT_FOUND,
     PermissionDenied: Outcome.NOT_ALLOWED,
+    Unauthenticated: Outcome.NOT_ALLOWED,
     ForeignRoot: Outcome.NOT_ALLOWED,
+    Untrusted: Outcome.NOT_ALLOWED,
     DigestMismatch: Outcome.BAD_DATA,
     SizeMismatch: Outcome.BAD_DATA,
+    InvalidManifest: Outcome.BAD_DATA,
+    InvalidArchive: Outcome.BAD_DATA,
     DataLoss: Outcome.BAD_DATA,
     RefLocked: Outcome.LOCKED,
     Unavailable: Outcome.TRY_AGAIN,
@@ -71,12 +79,19 @@ _MILDEST_FIRST = (
 )
 
 _ADVICE: dict[type[Error], str] = {
-    NotFound: "`lading ls` and `lading active` list what is here",
-    PermissionDenied: "change its permissions, or name another root with --root",
     DataLoss: "ingest the right bytes again to heal it",
     RefLocked: "--wait 5m waits",
+    Untrusted: "--ca-file FILE trusts another authority",
 }
 """What to do next, for the errors whose own sentence does not say it to somebody at a shell."""
+
+_HERE = "`lading ls` and `lading active` list what is here"
+_WHERE_TO_LOOK: dict[str | None, str] = {
+    **dict.fromkeys((None, "image", "lease", "namespace"), _HERE),
+    "manifest": "`lading tags` lists the tags of a repository",
+}
+"""The same for what was not found, by its kind. The other kinds are a registry's."""
+_PERMISSIONS = "change its permissions, or name another root with --root"
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
@@ -140,8 +155,7 @@ def sentence_of(failure: Failure) -> str:
     """Put a failure, and what to do about it, into one sentence."""
     match failure:
         case Error():
-            kinds = (kind for kind in type(failure).__mro__ if kind in _ADVICE)
-            advice = next((_ADVICE[kind] for kind in kinds), None)
+            advice = _advice(failure)
             return f"{failure}; {advice}" if advice else str(failure)
         case click.ClickException():
             return _usage(failure)
@@ -151,6 +165,18 @@ def sentence_of(failure: Failure) -> str:
             return f"{name}: {failure.strerror or failure}"
         case _:
             return str(failure)
+
+
+def _advice(error: Error) -> str | None:
+    match error:
+        case NotFound(kind=kind):
+            return _WHERE_TO_LOOK.get(kind)
+        case PermissionDenied(path=path):
+            # A registry denies what is no path.
+            return _PERMISSIONS if os.path.isabs(str(path)) else None  # noqa: PTH117 - may be no path
+        case _:
+            kinds = (kind for kind in type(error).__mro__ if kind in _ADVICE)
+            return next((_ADVICE[kind] for kind in kinds), None)
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:

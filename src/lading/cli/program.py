@@ -19,6 +19,16 @@ VERBS = {
     "info": "Show a blob, an ingest or the store in full.",
     "abort": "End ingests and free their room.",
     "rm": "Delete blobs.",
+    "pull": "Bring an image or an artifact from a registry.",
+    "push": "Send an image or an artifact to a registry.",
+    "copy": "Copy an image or an artifact between registries, or within one.",
+    "fetch": "Bring one blob from a URL or a registry, and print its digest.",
+    "resolve": "Print the digest that a reference stands for.",
+    "tags": "List the tags of a repository.",
+    "login": "Keep credentials for a registry.",
+    "logout": "Forget the credentials for a registry.",
+    "import": "Bring images from an archive or an image layout.",
+    "export": "Write images to an archive or an image layout.",
     "verify": "Read blobs and compare them with their digests.",
     "label": "Set labels of a blob, and show all that it has.",
     "namespaces": "List, label and delete namespaces.",
@@ -30,6 +40,8 @@ VERBS = {
     "completion": "Print the completion script of a shell.",
 }
 """The first sentence of each verb's help, so that the listing loads none of them."""
+_MODULES = {"import": "import_"}
+"""Verbs that Python will not have as the name of a module."""
 
 
 class _Program(VerbGroup):
@@ -41,7 +53,8 @@ class _Program(VerbGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = import_module(f"lading.cli.{cmd_name}").command
+        module = _MODULES.get(cmd_name, cmd_name)
+        command: click.Command = import_module(f"lading.cli.{module}").command
         return command
 
     def explained(self) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from typing import Self, TextIO
 
 from lading.cli.quantities import clock_text, size_text, span_text, time_text
 from lading.cli.quoting import escaped
-from lading.cli.terminal import can_redraw, columns
+from lading.cli.terminal import Screen, can_redraw, columns
 
 _BAR_INTERVAL_S = 0.1
 _EVENT_INTERVAL_S = 0.5
@@ -110,7 +110,7 @@ class Lines(Progress):
 
     def __init__(self, verb: str, subject: str, total: int | None, stream: TextIO) -> None:
         super().__init__(verb, subject, total)
-        self._stream: TextIO | None = stream
+        self._screen = Screen(stream)
 
     def done(self, sentence: str, *, digest: str | None = None) -> None:
         super().done(sentence)
@@ -119,16 +119,7 @@ class Lines(Progress):
         self.note(f"{sentence} ({size_text(moved)} in {took})")
 
     def note(self, sentence: str) -> None:
-        self._print(f"{escaped(sentence)}\n")
-
-    def _print(self, text: str) -> None:
-        if self._stream is None:
-            return
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except (OSError, ValueError):
-            self._stream = None
+        self._screen.write(f"{escaped(sentence)}\n")
 
 
 class Bar(Lines):
@@ -139,7 +130,7 @@ class Bar(Lines):
     def clear(self) -> None:
         if self._stands:
             self._stands = False
-            self._print(_ERASE)
+            self._screen.write(_ERASE)
 
     def note(self, sentence: str) -> None:
         self.clear()
@@ -149,29 +140,12 @@ class Bar(Lines):
         super()._event(event, offset)
         if self._is_due(_BAR_INTERVAL_S):
             self._stands = True
-            self._print(f"\r{self.drawn(columns(self._stream))}\x1b[K")
+            self._screen.write(f"\r{self.drawn(columns(self._screen.stream))}\x1b[K")
 
     def drawn(self, columns: int) -> str:
-        """Draw the line so that it fits; what matters least goes first."""
-        size = size_text(self.offset)
-        parts = [f"{size_text(int(self.bytes_per_second))}/s"]
-        if self.total:
-            share = min(self.offset / self.total, 1.0)
-            parts = [f"{share:4.0%}", f"{size} of {size_text(self.total)}", *parts]
-        else:
-            parts = [size, *parts]
-        left = self.total - self.offset if self.total else 0
-        if left > 0 and self.bytes_per_second > 1:
-            parts.append(f"{clock_text(left / self.bytes_per_second)} left")
-        while len(parts) > 1 and len("  ".join(parts)) >= columns:
-            parts.pop()
-        text = "  ".join(parts)
-        room = columns - 1 - len(text) - 2
-        name = escaped(f"{self.verb} {self.subject}")
-        if room >= 8:  # noqa: PLR2004 - less than that names nothing
-            name = name if len(name) <= room else f"{name[: room - 3]}..."
-            text = f"{name}  {text}"
-        return text[: max(columns - 1, 0)]
+        """Draw the line so that it fits."""
+        name = f"{self.verb} {self.subject}"
+        return drawn(name, self.offset, self.total, self.bytes_per_second, columns=columns)
 
 
 class Events(Lines):
@@ -201,7 +175,7 @@ class Events(Lines):
             "digest": digest,
             "time": time_text(time.time_ns()),
         }
-        self._print(f"{dumps(record)}\n")
+        self._screen.write(f"{dumps(record)}\n")
 
 
 def progress_of(
@@ -219,3 +193,28 @@ def progress_of(
             return Events(verb, subject, total, sys.stderr)
         case _:
             return Progress(verb, subject, total)
+
+
+def drawn(
+    name: str, offset: int, total: int | None, bytes_per_second: float | None, *, columns: int
+) -> str:
+    """Draw how far something is so that it fits into a line; what matters least goes first."""
+    size = size_text(offset)
+    parts = [] if bytes_per_second is None else [f"{size_text(int(bytes_per_second))}/s"]
+    if total:
+        share = min(offset / total, 1.0)
+        parts = [f"{share:4.0%}", f"{size} of {size_text(total)}", *parts]
+    else:
+        parts = [size, *parts]
+    left = total - offset if total else 0
+    if left > 0 and bytes_per_second and bytes_per_second > 1:
+        parts.append(f"{clock_text(left / bytes_per_second)} left")
+    while len(parts) > 1 and len("  ".join(parts)) >= columns:
+        parts.pop()
+    text = "  ".join(parts)
+    room = columns - 1 - len(text) - 2
+    name = escaped(name)
+    if room >= 8:  # noqa: PLR2004 - less than that names nothing
+        name = name if len(name) <= room else f"{name[: room - 3]}..."
+        text = f"{name}  {text}"
+    return text[: max(columns - 1, 0)]

@@ -3,8 +3,25 @@
 import os
 from typing import TextIO
 
-_COLUMNS = 80
+_COLUMNS, _ROWS = 80, 24
 """Where nobody knows."""
+
+
+class Screen:
+    """A stream for words beside the work. Once it is closed or full, they are not said."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> None:
+        """Show a text now, if it can be shown."""
+        if self.stream is None:
+            return
+        try:
+            self.stream.write(text)
+            self.stream.flush()
+        except (OSError, ValueError):
+            self.stream = None
 
 
 def columns(stream: TextIO | None) -> int:
@@ -16,6 +33,17 @@ def columns(stream: TextIO | None) -> int:
         return (os.get_terminal_size(stream.fileno()).columns if stream else 0) or _COLUMNS
     except (OSError, ValueError, AttributeError):
         return _COLUMNS
+
+
+def rows(stream: TextIO | None) -> int:
+    """How many lines fit on it: as `LINES` says, or the terminal, or as is usual."""
+    given = os.environ.get("LINES", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    try:
+        return (os.get_terminal_size(stream.fileno()).lines if stream else 0) or _ROWS
+    except (OSError, ValueError, AttributeError):
+        return _ROWS
 
 
 def can_redraw(stream: TextIO) -> bool:
