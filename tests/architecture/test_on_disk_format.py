@@ -1,6 +1,7 @@
 """The example in docs/on-disk-format.md is what lading writes, and says what the page says."""
 
 import hashlib
+import json
 import os
 import re
 import stat
@@ -11,8 +12,10 @@ import pytest
 
 from lading import Digest, LocalStore
 from lading.model import hashing
+from lading.model.reference import Reference
+from lading.oci.uploads.sessions import LIFE_NS, UploadSessions
 from lading.stores.local.disk import Disk
-from tests.architecture.pages import ROOT, blocks
+from tests.architecture.pages import ROOT, blocks, rows
 
 PAGE = (ROOT / "docs" / "on-disk-format.md").read_text()
 BLOCKS = {block.mark: block.code for block in blocks(PAGE)}
@@ -27,6 +30,7 @@ SLOTS = {
     for mark, code in BLOCKS.items()
     if mark.startswith("slot: ")
 }
+UPLOAD = json.loads(BLOCKS["upload"])
 REF = FILES["ref"].decode()
 KEY = hashlib.sha256(REF.encode()).hexdigest()
 WHOLE = b"0123456789" * 12
@@ -131,6 +135,22 @@ def test_modes_are_those_of_the_page(root):
         **{f"ingest/{KEY}/{name}": 0o666 for name in (*FILES, "checkpoint", "lock")},
     }.items():
         assert stat.S_IMODE((root / name).stat().st_mode) == mode & ~umask, name
+
+
+def test_lading_reads_and_writes_the_upload_of_the_example(tmp_path):
+    sessions = UploadSessions(tmp_path / "uploads", clock=lambda: CLOSED_NS)
+    reference = Reference(UPLOAD["registry"], UPLOAD["repository"])
+    key = hashlib.sha256("\n".join([*reference[:2], UPLOAD["digest"]]).encode()).hexdigest()
+    sessions.folder.mkdir()
+    (sessions.folder / f"{key}.json").write_text(BLOCKS["upload"])
+    with sessions.of(reference, Digest(UPLOAD["digest"])) as remembered:
+        session = remembered.read()
+        assert session.offset == UPLOAD["offset"]
+        assert session.deadline_ns == CLOSED_NS + LIFE_NS
+        remembered.write(session)
+    assert (sessions.folder / f"{key}.json").read_text() == BLOCKS["upload"]
+    names = {field.strip("`") for cells in rows(PAGE) for field in cells[0].split()}
+    assert names >= set(UPLOAD)
 
 
 @needs_state

@@ -1,8 +1,8 @@
 """The programs on our pages run.
 
 A page's `python` blocks are one program, run in order in an empty directory; its `sh` blocks are
-another. In the README every `python` block runs; elsewhere, and for `sh`, those marked `run`
-after the language do.
+another. In the README every `python` block runs, but for those marked `peers`, which are run with a
+registry by tests/compat; elsewhere, and for `sh`, those marked `run` after the language do.
 """
 
 import subprocess
@@ -20,7 +20,7 @@ def runnable(page, language):
     """The page's program, each line on the line it has in the page, so a traceback points there."""
     lines = []
     for block in blocks(page.read_text()):
-        always = page == README and language == "python"
+        always = page == README and language == "python" and block.mark != "peers"
         if block.language == language and (always or block.mark == "run"):
             lines += [""] * (block.line - 1 - len(lines)) + block.code.splitlines()
     return "\n".join(lines) + "\n" if lines else ""

@@ -46,7 +46,7 @@ def test_ci_runs_the_tests_and_nothing_else():
 
 
 @pytest.mark.slow
-def test_the_demo_kills_an_ingest_and_finishes_it_without_hashing_it_again(own_environment):
+def test_the_demo_kills_an_ingest_and_a_pull_and_finishes_both(own_environment):
     ran = subprocess.run(
         [ROOT / "scripts" / "demo"],
         env=own_environment,
@@ -58,4 +58,7 @@ def test_the_demo_kills_an_ingest_and_finishes_it_without_hashing_it_again(own_e
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert re.search(r"^resumed, \d{9,} bytes are there already", ran.stderr, re.MULTILINE)
     assert "the same, byte for byte" in ran.stdout
-    assert ran.stdout.splitlines()[-1].startswith("./blobs/sha256/")
+    assert "./blobs/sha256/" in ran.stdout
+    asked = re.search(r"asked for bytes=(\d+)-\d+.*; (\d+) bytes had been kept", ran.stdout)
+    assert asked is not None, ran.stdout
+    assert asked[1] == asked[2]

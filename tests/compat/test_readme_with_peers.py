@@ -1,8 +1,9 @@
-"""What the README says of `ctr` and of containerd works as it stands there."""
+"""What the README says of `ctr`, of containerd and of registries works as it stands there."""
 
 import os
 import signal
 import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -12,11 +13,12 @@ from tests.compat.ctr import Ctr
 from tests.compat.daemon import running_lading
 from tests.support.containerd import Containerd
 from tests.support.peers import peer
-from tests.support.registry import digest
+from tests.support.registry import digest, image, running_registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("readme with peers")]
 
 HEADING = "## Under ctr, under containerd\n"
+REGISTRIES = "## From registries, to registries, in archives\n"
 SOCKET = "/run/lading/containerd.sock"
 
 
@@ -70,3 +72,61 @@ def test_the_readmes_configuration_puts_containerd_on_lading(tmp_path):
             assert listed.out.split() == [digest(b"hello")]
         finally:
             containerd.close()
+
+
+def registry_blocks():
+    _, _, text = (ROOT / "README.md").read_text().partition(REGISTRIES)
+    assert text, f"README.md has no {REGISTRIES.strip()!r}"
+    found = blocks(text.partition("\n## ")[0])
+    return {block.language: block.code for block in found if block.mark == "peers"}
+
+
+@pytest.fixture
+def registry(tmp_path):
+    with running_registry(tmp_path / "registry") as running:
+        running.push(image({"model": b"weights"}), "team/model:1")
+        yield running.host
+
+
+def test_the_readmes_commands_pull_and_push(registry, own_environment, tmp_path):
+    commands = registry_blocks()["sh"].replace("localhost:5000", registry)
+    assert len(commands.splitlines()) == 9
+    ran = subprocess.run(
+        ["/bin/sh", "-eu", "-c", commands],
+        cwd=tmp_path,
+        env=own_environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert f"{registry}/mirror/model@{digest_of_model()}" in ran.stdout.splitlines()
+    assert {"2", "3"} <= set(ran.stdout.splitlines())
+
+
+def test_the_readmes_python_pulls_and_pushes(registry, own_environment, tmp_path):
+    program = f"""
+from pathlib import Path
+from lading import LocalStore
+from lading.metadata import Metadata
+metadata = Metadata("sqlite:///metadata.db", content=LocalStore("content"))
+team = metadata.namespace("team")
+{registry_blocks()["python"].replace("localhost:5000", registry)}
+assert model.digest in team
+metadata.close()
+"""
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=tmp_path,
+        env=own_environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "model.tar").stat().st_size > 0
+
+
+def digest_of_model():
+    return image({"model": b"weights"}).digest
