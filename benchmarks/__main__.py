@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import (
+    archives,
     collecting,
     ingest,
     listing,
     machine,
     memory,
+    pulls,
+    pushes,
     reading,
     resume,
     service,
@@ -35,6 +38,9 @@ GROUPS: dict[str, Callable[[Session], Iterator[table.Row]]] = {
     "rows": database_rows.rows,
     "collecting": collecting.rows,
     "service": service.rows,
+    "pulls": pulls.rows,
+    "pushes": pushes.rows,
+    "archives": archives.rows,
 }
 FEWEST_ROUNDS = 5
 MISSED, INTERRUPTED = 1, 130

@@ -73,7 +73,7 @@ class ContentClient:
     @classmethod
     def build(cls) -> "ContentClient":
         """Build it, offline, from Debian's packages of containerd's sources."""
-        go = _found("go")
+        go = found("go")
         assert go is not None
         BUILD.mkdir(parents=True, exist_ok=True)
         program = BUILD / "contentclient"
@@ -111,14 +111,14 @@ class ContentClient:
 
 def absent() -> list[str]:
     """What is not installed here of what this needs."""
-    programs = [name for name in ("containerd", "ctr", "go") if _found(name) is None]
+    programs = [name for name in ("containerd", "ctr", "go") if found(name) is None]
     sources = GO_PATH / "src/github.com/containerd/containerd"
     return programs if sources.is_dir() else [*programs, "golang-github-containerd-containerd-dev"]
 
 
 def ctr(server: Server, *words: Word) -> list[Word]:
     """The command of containerd's client."""
-    program = _found("ctr")
+    program = found("ctr")
     assert program is not None
     return [program, "--address", server.address, "--namespace", NAMESPACE, *words]
 
@@ -141,6 +141,16 @@ def both(folder: Path, client: ContentClient, *, filled: int = 0) -> Iterator[di
 
 
 @contextmanager
+def containerd_alone(folder: Path) -> Iterator[Server]:
+    """Lend a new containerd, and end it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="lading-", dir=_SHORT) as sockets,
+        _containerd(folder, f"{sockets}/containerd.sock", None, 0) as server,
+    ):
+        yield server
+
+
+@contextmanager
 def _lading(folder: Path, address: str, filled: int) -> Iterator[Server]:
     if filled:
         _fill(folder, filled)
@@ -150,11 +160,13 @@ def _lading(folder: Path, address: str, filled: int) -> Iterator[Server]:
 
 
 @contextmanager
-def _containerd(folder: Path, address: str, client: ContentClient, filled: int) -> Iterator[Server]:
-    program = _found("containerd")
+def _containerd(
+    folder: Path, address: str, client: ContentClient | None, filled: int
+) -> Iterator[Server]:
+    program = found("containerd")
     assert program is not None
     folder.mkdir()
-    if filled:
+    if filled and client is not None:
         client.fill(folder / "root" / "io.containerd.metadata.v1.bolt" / "meta.db", filled)
     configuration = folder / "config.toml"
     configuration.write_text(_CONFIGURATION.format(folder=folder, address=address))
@@ -200,6 +212,6 @@ def _fill(root: Path, count: int) -> None:
         metadata.database.write(lambda session: session.run(label, labels=to_row(ROOT_LABEL)))
 
 
-def _found(program: str) -> str | None:
+def found(program: str) -> str | None:
     """The system's own comes first: containerd's sources are older than other Gos."""
     return shutil.which(program, path=SYSTEM_PATH + os.pathsep + os.environ.get("PATH", ""))

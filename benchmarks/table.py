@@ -60,6 +60,20 @@ def within(what: str, found: int, *, limit: int) -> Row:
     return Row(what, f"{_figures(found / MIB)} MiB", "", "", target, found <= limit)
 
 
+def share(what: str, *, moved: Sequence[int], whole: Sequence[int], at_most: float) -> Row:
+    """The row of bytes that need not be moved again."""
+    found = ratio(moved, whole)
+    target = Target("≤", at_most)
+    return Row(
+        what,
+        f"{_figures(median(moved) / MIB)} MiB",
+        f"{_figures(median(whole) / MIB)} MiB",
+        f"{_figures(found.median)} ({_figures(found.lowest)} to {_figures(found.highest)})",
+        str(target),
+        target.is_met_by(found.median),
+    )
+
+
 def _row(
     what: str, ours: Sequence[float], rival: Sequence[float], found: Ratio, target: Target | None
 ) -> Row:

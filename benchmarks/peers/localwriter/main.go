@@ -19,6 +19,7 @@ const usage = `usage: localwriter MODE [options]
   ingest  keep the file -source, or standard input when that is "-", as one blob
   memory  keep -size bytes, the file -source over and over, from memory, as one blob
   add     keep -count blobs of -each bytes out of -source, one by one, -way same, plain or containerd
+  pull    get the URLs in -source, with commas between them, and keep each as a blob
   rehash  read and hash the file -source, as reopening a partial does
 `
 
@@ -33,6 +34,8 @@ type options struct {
 	root   string
 	source string
 	way    string
+	// authority is a file of certificates that https URLs are checked with.
+	authority string
 	size   int64
 	count  int
 	each   int
@@ -62,6 +65,7 @@ func measure(arguments []string) error {
 	flags.StringVar(&o.root, "root", "", "the folder to keep blobs in")
 	flags.StringVar(&o.source, "source", "", "the file to take bytes from")
 	flags.StringVar(&o.way, "way", "plain", "how to add: same, plain or containerd")
+	flags.StringVar(&o.authority, "authority", "", "the certificate that https servers are checked with")
 	flags.Int64Var(&o.size, "size", 0, "bytes to keep from memory")
 	flags.IntVar(&o.count, "count", 1000, "blobs to add")
 	flags.IntVar(&o.each, "each", 4096, "bytes of each blob")
@@ -101,6 +105,8 @@ func prepare(mode string, o options) (work, error) {
 		return prepareMemory(o)
 	case "add":
 		return prepareAdd(o)
+	case "pull":
+		return preparePull(o)
 	case "rehash":
 		return prepareRehash(o)
 	}

@@ -15,7 +15,13 @@ from tests.support.peers import peer
 ROOT = Path(__file__).parents[3]
 WITHOUT_GO = ("reading", "listing", "startup", "memory")
 WITH_CONTAINERD = ("service",)
-WITH_GO = tuple(name for name in GROUPS if name not in WITHOUT_GO + WITH_CONTAINERD)
+WITH_PEERS = {
+    "archives": ("skopeo",),
+    "pulls": ("containerd", "ctr", "docker-registry", "openssl", "skopeo"),
+    "pushes": ("containerd", "ctr", "docker-registry", "openssl", "skopeo"),
+}
+WITH_GO = tuple(name for name in GROUPS if name not in {*WITHOUT_GO, *WITH_CONTAINERD, *WITH_PEERS})
+NEEDS_GO = pytest.mark.skipif(find_spec("go") is None, reason="needs the extra `bench`")
 ROWS = {
     "ingest": 4,
     "resume": 2,
@@ -27,6 +33,9 @@ ROWS = {
     "rows": 6,
     "collecting": 2,
     "service": 14,
+    "archives": 2,
+    "pulls": 13,
+    "pushes": 3,
 }
 PATH = os.pathsep.join((str(ROOT / "src"), os.environ.get("PYTHONPATH", "")))
 
@@ -51,11 +60,7 @@ def run(environment, *arguments):
     "names",
     [
         pytest.param(WITHOUT_GO, id="without Go"),
-        pytest.param(
-            WITH_GO,
-            id="with Go",
-            marks=pytest.mark.skipif(find_spec("go") is None, reason="needs the extra `bench`"),
-        ),
+        pytest.param(WITH_GO, id="with Go", marks=NEEDS_GO),
     ],
 )
 def test_a_trial_prints_every_row_and_judges_nobody(own_environment, tmp_path, names):
@@ -78,6 +83,18 @@ def test_a_trial_of_the_service_runs_both_servers_and_ends_them(own_environment,
     assert done.returncode == 0, done.stderr
     _, *rows = done.stdout.partition("\n\n")[0].splitlines()
     assert len(rows) == ROWS["service"]
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["archives", "pushes", pytest.param("pulls", marks=NEEDS_GO)])
+def test_a_trial_against_peers_ends_with_its_rows(own_environment, tmp_path, name):
+    for each in WITH_PEERS[name]:
+        peer(each)
+    done = run(own_environment, name, "--quick", "--directory", tmp_path / "work")
+    assert done.returncode == 0, done.stderr
+    _, *rows = done.stdout.partition("\n\n")[0].splitlines()
+    assert len(rows) == ROWS[name]
     assert list((tmp_path / "work").iterdir()) == []
 
 
