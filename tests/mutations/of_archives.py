@@ -2,10 +2,10 @@
 
 from tests.mutations.mutation import Mutation
 
-ROOM = "src/lading/oci"
+ROOM = "src/lading/oci/archives"
 TAR = f"{ROOM}/tar.py"
 STAGING = f"{ROOM}/staging.py"
-CONTENTS = f"{ROOM}/archive_contents.py"
+CONTENTS = f"{ROOM}/contents.py"
 HOSTILE = ("tests/archives/test_hostile.py",)
 IMPORTING = ("tests/archives/test_importing.py",)
 EXPORTING = ("tests/archives/test_exporting.py",)
@@ -67,7 +67,7 @@ READING = (
     ),
     Mutation(
         "a layer of docker's may be of another digest than its config says",
-        f"{ROOM}/docker_archive.py",
+        f"{ROOM}/docker.py",
         "if digest not in {None, diff_id}:",
         "if False:",
         DOCKER,
@@ -132,7 +132,7 @@ WRITING = (
     ),
     Mutation(
         "an archive ends within a record",
-        f"{ROOM}/archive_writer.py",
+        f"{ROOM}/writer.py",
         "put(END + bytes(-(size + len(END)) % RECORD_SIZE))",
         "put(END)",
         EXPORTING,

@@ -9,6 +9,7 @@ from lading.errors import DigestMismatch, ResourceExhausted, WriterClosed
 from lading.model.digest import Digest
 from lading.stores.local import sidecars
 from lading.stores.local.disk import Disk
+from lading.stores.local.follower import INLINE_LIMIT
 from lading.stores.local.paths import key_of
 from lading.stores.local.store import LocalStore
 from tests.conformance.samples import HELLO, begin, sample
@@ -116,17 +117,17 @@ def store(tmp_path):
     return LocalStore(tmp_path / "root")
 
 
-def test_an_ingest_is_young_until_its_first_mebibyte(store):
+def test_an_ingest_is_young_until_it_is_worth_a_thread(store):
     with store.writer("r") as writer:
-        writer.write(bytes((1 << 20) - 1))
+        writer.write(bytes(INLINE_LIMIT - 1))
         assert names(store) == YOUNG
         writer.write(b"1")
         assert names(store) == GROWN
         writer.write(HELLO)
         kill(writer)
     with store.writer("r") as writer:
-        assert writer.offset == (1 << 20) + len(HELLO)
-        assert writer.digest == Digest.of(bytes((1 << 20) - 1) + b"1" + HELLO)
+        assert writer.offset == INLINE_LIMIT + len(HELLO)
+        assert writer.digest == Digest.of(bytes(INLINE_LIMIT - 1) + b"1" + HELLO)
 
 
 @pytest.mark.parametrize("end", ["sync", "close"])
@@ -184,8 +185,8 @@ def test_a_young_ingest_whose_disk_is_full_grows_up_later(store, monkeypatch):
     with store.writer("r") as writer:
         with monkeypatch.context() as patched:
             patched.setattr(sidecars, "write", full)
-            writer.write(bytes(1 << 20))
-        assert writer.offset == 1 << 20
+            writer.write(bytes(INLINE_LIMIT))
+        assert writer.offset == INLINE_LIMIT
         assert names(store) == YOUNG
         writer.write(b"1")
         assert names(store) == GROWN
