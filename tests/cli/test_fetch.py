@@ -225,3 +225,9 @@ def test_who_is_killed_while_ranges_come_in_parallel_goes_on_at_the_offset(start
         # What the first one had asked for just before may pass later.
         assert asked[-2:] == ["bytes=0-0", f"bytes={begun.offset}-{len(data) - 1}"]
     assert store.read(digest) == data
+
+
+def test_a_url_of_another_scheme_is_told_which_ones_there_are(run):
+    done = run("fetch", "ftp://registry.example/a")
+    assert done.exit_code == 2
+    assert done.stderr == ("lading: ftp: is nothing that can be fetched from; http and https are\n")

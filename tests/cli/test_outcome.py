@@ -69,7 +69,7 @@ HERE = "`lading ls` and `lading active` list what is here"
     ("error", "advice"),
     [
         (errors.NotFound(ABSENT), HERE),
-        (errors.NotFound("app:1", "image"), HERE),
+        (errors.NotFound("app:1", "image"), "`lading images ls` lists what is here"),
         (errors.NotFound("a/b:1", "manifest"), "`lading tags` lists the tags of a repository"),
         (errors.NotFound("a/b", "repository"), None),
         (errors.PermissionDenied("/srv/lading", "no"), "name another root with --root"),

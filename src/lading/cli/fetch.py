@@ -23,7 +23,7 @@ from lading.cli.registry import (
 from lading.cli.session import Session
 from lading.cli.transfers import streams_option, transfer_progress
 from lading.content.store import ContentStore, Labels
-from lading.errors import Error
+from lading.errors import Error, InvalidArgument
 from lading.model.digest import Digest
 from lading.model.reference import Reference
 
@@ -59,6 +59,9 @@ def command(
         *(["--lease", lease] if lease is not None else []),
         *registry.words(),
     ]
+    scheme, is_url, _ = text.partition("://")
+    if is_url and scheme.lower() not in {"http", "https", "docker"}:
+        raise InvalidArgument(f"{scheme}: is nothing that can be fetched from; http and https are")
     store, labels = kept_by(session, lease)
     run = _Run(session, text, digest, store, labels, registry, streams, progress, options)
     with extra_is_there():

@@ -85,9 +85,11 @@ _ADVICE: dict[type[Error], str] = {
 }
 """What to do next, for the errors whose own sentence does not say it to somebody at a shell."""
 
-_HERE = "`lading ls` and `lading active` list what is here"
 _WHERE_TO_LOOK: dict[str | None, str] = {
-    **dict.fromkeys((None, "image", "lease", "namespace"), _HERE),
+    None: "`lading ls` and `lading active` list what is here",
+    "image": "`lading images ls` lists what is here",
+    "lease": "`lading leases ls` lists what is here",
+    "namespace": "`lading namespaces ls` lists what is here",
     "manifest": "`lading tags` lists the tags of a repository",
 }
 """The same for what was not found, by its kind. The other kinds are a registry's."""

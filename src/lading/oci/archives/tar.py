@@ -239,7 +239,10 @@ def _number(label: str, field: bytes) -> int:
 
 
 def _check_sum(label: str, block: bytes) -> None:
-    stated = _number(label, block[148:156])
+    try:
+        stated = _number(label, block[148:156])
+    except InvalidArchive:
+        stated = -1
     if stated != sum(block[:148]) + 8 * 32 + sum(block[156:]):
         raise InvalidArchive(label, "it is no tar, or is damaged: a header has another sum")
 
