@@ -39,7 +39,7 @@ from lading.model.digest import Data, Digest
 if TYPE_CHECKING:
     from lading.metadata.leases import NamespaceLease
 
-_ROW_SECONDS = 1.0
+_ROW_SECONDS = 5.0
 """How long a commit may take to its last step before it is taken for dead."""
 _PAUSE = 0.002
 SHAREABLE = "containerd.io/namespace.shareable"
@@ -304,9 +304,10 @@ class Namespace(Scope):
         """
         deadline = time.monotonic() + _ROW_SECONDS
         while True:
+            row = self._rows.found_ingest(self._database, ref)
+            # The row goes when the blob comes, so whoever looks the other way round can miss both.
             if digest:
                 self._raise_if_known(digest, total)
-            row = self._rows.found_ingest(self._database, ref)
             committing = row.committing if row else None
             is_over = time.monotonic() > deadline
             if committing is None or digest not in {None, committing} or is_over:

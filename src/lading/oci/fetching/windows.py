@@ -21,7 +21,7 @@ from lading.oci.fetching.turns import Source
 from lading.oci.fetching.watch import Body
 from lading.oci.transport.patience import Patience
 
-WINDOW_LIMIT = 32 << 20
+WINDOW_LIMIT = 20 << 20
 """Bytes behind the written ones that a window may reach."""
 RANGE_LIMIT = 8 << 20
 """Bytes of one range."""
