@@ -1,6 +1,7 @@
 """What an image is made of, and the names and labels by which a store holds it together.
 
     read_graph          a target's manifests and blobs, read with whatever can read a manifest
+    stored_manifest     one of them out of a store, and right
     ref_for             the ref under which containerd, too, would fetch a blob
     gc_labels           what keeps the children of a manifest from the collector
     distribution_label  where a blob can be mounted from
@@ -12,14 +13,15 @@ Source of the names: containerd's `remotes.MakeRefKey`, `images.ChildGCLabels` a
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from lading.content.store import REF_LIMIT
-from lading.errors import InvalidManifest, SizeMismatch
+from lading.content.store import REF_LIMIT, ContentStore
+from lading.errors import DataLoss, InvalidManifest, SizeMismatch
 from lading.model.descriptor import Descriptor
 from lading.model.digest import Digest
 from lading.model.manifest import (
     DOCKER_CONFIG,
     IMAGES,
     INDEXES,
+    MANIFEST_LIMIT,
     OCI_CONFIG,
     Manifest,
     is_manifest,
@@ -126,6 +128,16 @@ def read_graph(
         if not level:
             return Graph(_children_first(nodes), tuple(blobs))
     raise InvalidManifest(f"more than {DEPTH_LIMIT} manifests point to each other in a row")
+
+
+def stored_manifest(store: ContentStore, digest: Digest) -> bytes:
+    """The bytes of a manifest in a store, or `NotFound`; `DataLoss` where they are not its own."""
+    if store.blob(digest).size > MANIFEST_LIMIT:
+        raise DataLoss(digest, f"a manifest of more than {MANIFEST_LIMIT} bytes")
+    data = store.read(digest)
+    if (actual := Digest.of(data, digest.algorithm)) != digest:
+        raise DataLoss(digest, f"its {len(data)} bytes are {actual}")
+    return data
 
 
 def ref_for(descriptor: Descriptor) -> str:

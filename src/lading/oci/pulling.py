@@ -16,7 +16,6 @@ from lading.content.store import NO_LABELS, ContentStore, Labels
 from lading.errors import AlreadyExists, DataLoss, InvalidArgument, NotFound, Unavailable
 from lading.model.descriptor import Descriptor
 from lading.model.digest import Digest
-from lading.model.manifest import MANIFEST_LIMIT
 from lading.model.reference import Reference
 from lading.oci.choosing import Platforms
 from lading.oci.crew import Crew
@@ -29,6 +28,7 @@ from lading.oci.graph import (
     gc_labels,
     read_graph,
     ref_for,
+    stored_manifest,
 )
 from lading.oci.leasing import RENEWAL, PullLease, lease_of
 from lading.oci.progress import Done, Found, Planned, Progress, Resolved, nobody
@@ -181,23 +181,19 @@ class _Pull(Crew):
         return self.work(read, manifests, at_once=self._at_once)
 
     def _manifest(self, store: ContentStore, descriptor: Descriptor) -> bytes:
-        data = descriptor.data or _stored(store, descriptor)
+        data = descriptor.data or _stored(store, descriptor.digest)
         if data is None:
             reference = self._remote.reference.at(descriptor.digest)
             _, data = manifest(self._remote, reference)
         return data
 
 
-def _stored(store: ContentStore, descriptor: Descriptor) -> bytes | None:
+def _stored(store: ContentStore, digest: Digest) -> bytes | None:
     """The bytes of a manifest, if the store has them, and they are right."""
-    digest = descriptor.digest
     try:
-        if store.blob(digest).size > MANIFEST_LIMIT:
-            return None
-        data = store.read(digest)
+        return stored_manifest(store, digest)
     except (NotFound, DataLoss):
         return None
-    return data if Digest.of(data, digest.algorithm) == digest else None
 
 
 def _name(images: Images, name: str, target: Descriptor) -> None:

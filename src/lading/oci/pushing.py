@@ -14,14 +14,20 @@ from functools import partial
 from lading.content import transfer
 from lading.content.catalog import Scope
 from lading.content.store import ContentStore
-from lading.errors import DataLoss, Error, InvalidArgument, NotFound, SizeMismatch
+from lading.errors import Error, InvalidArgument, NotFound, SizeMismatch
 from lading.model.descriptor import Descriptor
-from lading.model.digest import Digest
-from lading.model.manifest import MANIFEST_LIMIT, is_index, is_manifest, read_manifest
+from lading.model.manifest import is_index, is_manifest, read_manifest
 from lading.model.reference import Reference
 from lading.oci.choosing import Platforms, chosen
 from lading.oci.crew import Crew
-from lading.oci.graph import Graph, Read, distribution_label, read_graph, repositories_of
+from lading.oci.graph import (
+    Graph,
+    Read,
+    distribution_label,
+    read_graph,
+    repositories_of,
+    stored_manifest,
+)
 from lading.oci.progress import Planned, Progress, Resolved
 from lading.oci.publishing import publish
 from lading.oci.registry.remote import Remote
@@ -153,13 +159,7 @@ def _stored(source: ContentStore, descriptor: Descriptor) -> bytes:
     """The bytes of a manifest, which are right."""
     if descriptor.data is not None:
         return descriptor.data
-    digest = descriptor.digest
-    if source.blob(digest).size > MANIFEST_LIMIT:
-        raise DataLoss(digest, f"a manifest of more than {MANIFEST_LIMIT} bytes")
-    data = source.read(digest)
-    if (actual := Digest.of(data, digest.algorithm)) != digest:
-        raise DataLoss(digest, f"its {len(data)} bytes are {actual}")
-    return data
+    return stored_manifest(source, descriptor.digest)
 
 
 def _all_stored(
