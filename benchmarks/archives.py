@@ -35,7 +35,8 @@ def rows(session: Session) -> Iterator[table.Row]:
         layout = _layout(folder / "layout", each)
         archive, root = folder / "image.tar", folder / "root"
         _run([*_LADING, "--root", root, *_QUIET_IMPORT, "--name", NAME, layout])
-        _run([*_LADING, "--root", root, "export", "--progress", "none", "-o", archive, NAME])
+        export: list[Word] = [*_LADING, "--root", root, "export", "--progress", "none", "-o"]
+        _run([*export, archive, NAME])
         numbers = itertools.count()
 
         def into(*command: Word, what: str) -> float:
@@ -55,11 +56,7 @@ def rows(session: Session) -> Iterator[table.Row]:
         session.say(what)
         times = session.compare(
             {
-                "lading": lambda: into(
-                    *(*_LADING, "--root", root, "export", "--progress", "none", "-o", "TARGET"),
-                    NAME,
-                    what="tar",
-                ),
+                "lading": lambda: into(*export, "TARGET", NAME, what="tar"),
                 "skopeo": lambda: into(
                     *(*_SKOPEO, f"oci:{layout}:1", "oci-archive:TARGET:1"), what="tar"
                 ),
@@ -72,7 +69,7 @@ def rows(session: Session) -> Iterator[table.Row]:
         times = session.compare(
             {
                 "lading": lambda: into(
-                    *(*_LADING, "--root", "TARGET", *_QUIET_IMPORT, archive), what="root"
+                    *_LADING, "--root", "TARGET", *_QUIET_IMPORT, archive, what="root"
                 ),
                 "skopeo": lambda: into(
                     *(*_SKOPEO, f"oci-archive:{archive}:1", "oci:TARGET:1"), what="layout"

@@ -1,7 +1,6 @@
 """A registry for benchmarks: Debian's docker-registry on loopback, with images made here."""
 
 import json
-import os
 import re
 import resource
 import subprocess
@@ -32,7 +31,6 @@ http:
 {tls}"""
 _TLS = "  tls: {{certificate: {certificate}, key: {key}}}\n"
 _LISTENING = re.compile(rb"listening on (127\.0\.0\.1:\d+)")
-START_SECONDS = 30.0
 
 
 class Spent(NamedTuple):
@@ -54,9 +52,8 @@ class Image(NamedTuple):
 class Registry:
     """A registry that runs."""
 
-    def __init__(self, host: str, http: Http, tls: Tls | None, folder: Path) -> None:
-        self.host, self.folder = host, folder
-        self.tls = tls
+    def __init__(self, host: str, http: Http, tls: Tls | None) -> None:
+        self.host, self.tls = host, tls
         self._http = http
         self._scheme = "http" if tls is None else "https"
 
@@ -148,7 +145,7 @@ def running(folder: Path, *, secure: bool = False) -> Iterator[Registry]:
         host = _listening(process)
         http = Http()
         try:
-            yield Registry(host, http, tls, folder)
+            yield Registry(host, http, tls)
         finally:
             http.close()
             process.terminate()
@@ -191,8 +188,3 @@ def spent(command: Sequence[Word], *, folder: Path | None = None) -> Spent:
         raise subprocess.CalledProcessError(program.returncode, [*map(str, command)], output)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Spent(seconds, cpu)
-
-
-def environment() -> dict[str, str]:
-    """The environment without anybody's credentials and proxies."""
-    return {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
