@@ -60,12 +60,13 @@ def test_a_socket_that_was_left_behind_is_no_daemon(tmp_path):
 class Refusing(grpc.GenericRpcHandler):
     """A daemon of somebody else, who refuses everything with one code."""
 
-    def __init__(self, code):
+    def __init__(self, code, sentence="so it is"):
         self.code = code
+        self.sentence = sentence
 
     def service(self, call):
         return grpc.unary_unary_rpc_method_handler(
-            lambda request, context: context.abort(self.code, "so it is")
+            lambda request, context: context.abort(self.code, self.sentence)
         )
 
 
@@ -87,6 +88,21 @@ def test_what_somebody_else_refuses_is_the_error_of_its_code(tmp_path, code, err
     with pytest.raises(error, match="so it is") as caught:
         store.blob(ABSENT)
     assert type(caught.value) is error
+    store.close()
+    server.stop(None).wait()
+
+
+def test_a_long_refusal_of_somebody_else_is_the_error_of_its_code(tmp_path):
+    # containerd puts a whole ref into its sentence, and a ref may have 64 KiB
+    sentence = "é" * 32_768 + ": so it is"
+    refusing = Refusing(grpc.StatusCode.FAILED_PRECONDITION, sentence)
+    server = grpc.server(futures.ThreadPoolExecutor(1), handlers=[refusing])
+    server.add_insecure_port(f"unix:{tmp_path}/s")
+    server.start()
+    store = RemoteStore(f"{tmp_path}/s")
+    for _ in range(20):
+        with pytest.raises(FailedPrecondition, match="so it is"):
+            store.blob(ABSENT)
     store.close()
     server.stop(None).wait()
 

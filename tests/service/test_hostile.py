@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lading.model.digest import Digest
+from lading.rpc.codes import DETAILS, TRAILERS_LIMIT
 from lading.rpc.methods import NAMESPACE
 from lading.rpc.protos import content_pb2 as m
 from lading.rpc.protos.content_pb2 import COMMIT, STAT, WRITE
@@ -55,6 +56,21 @@ def test_a_message_that_is_none_is_an_invalid_argument(service, method, message)
         grpc.StatusCode.NOT_FOUND,
     }
     assert is_serving(service)
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "%", "\U0001f4e6"])
+@pytest.mark.parametrize("size", [700, 1360, 4000, 20_000], ids=str)
+def test_an_error_about_a_long_ref_comes_whole_each_time(service, letter, size):
+    # grpc turns headers of 8 to 16 KiB away by a throw of dice, with RESOURCE_EXHAUSTED for a code
+    ref = letter * (size // len(letter.encode()))
+    for _ in range(20):
+        with pytest.raises(grpc.RpcError) as caught:
+            service.unary(CONTENT + "Status", m.StatusRequest(ref=ref), m.StatusResponse)
+        error = caught.value
+        assert error.code() is grpc.StatusCode.NOT_FOUND
+        assert letter * 50 in error.details()
+        trailers = [(name, value) for name, value in error.trailing_metadata() if name == DETAILS]
+        assert sum(len(value) for _, value in trailers) * 4 / 3 <= TRAILERS_LIMIT
 
 
 @pytest.mark.slow

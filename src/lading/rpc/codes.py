@@ -20,9 +20,11 @@ from lading.model.digest import Digest
 
 DOMAIN = "lading"
 DETAILS = "grpc-status-details-bin"
-MESSAGE_LIMIT = 2048
-"""Characters of a sentence on the wire: all headers together have to stay under 8 KiB."""
-FACTS_LIMIT = 4096
+TRAILERS_LIMIT = 7 << 10
+"""Bytes of a sentence and its facts as they travel. A client of grpc that sets nothing turns away
+headers of more than 8 KiB in all, with a code of its own in place of ours, and not each time."""
+FACTS_LIMIT = 4 << 10
+SENTENCE_LIMIT = 2 << 10
 
 _CODES: Final = {
     errors.InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
@@ -51,10 +53,13 @@ def code_of(error: errors.Error) -> grpc.StatusCode:
 
 def aborted(context: grpc.ServicerContext, error: errors.Error) -> NoReturn:
     """End a call with one of our errors."""
-    code, message = code_of(error), str(error)[:MESSAGE_LIMIT]
-    details = _details(error, code, message)
-    if details is not None:
-        context.set_trailing_metadata(((DETAILS, details),))
+    code, facts = code_of(error), _facts(error)
+    left = TRAILERS_LIMIT if facts is None else TRAILERS_LIMIT - _in_base64(facts.ByteSize())
+    message = _cut(str(error), left, is_told_twice=facts is not None)
+    if facts is not None:
+        status = status_pb2.Status(code=code.value[0], message=message)
+        status.details.add().Pack(facts)
+        context.set_trailing_metadata(((DETAILS, status.SerializeToString()),))
     context.abort(code, message)
 
 
@@ -99,24 +104,40 @@ _UNTOLD: Final[dict[grpc.StatusCode, Callable[[str], errors.Error]]] = {
 """What a code says alone. `OutOfRange` and `ResourceExhausted` want facts that nobody told."""
 
 
-def _details(error: errors.Error, code: grpc.StatusCode, message: str) -> bytes | None:
+def _facts(error: errors.Error) -> error_details_pb2.ErrorInfo | None:
+    """What makes the error again at the other end; None where it would be too long to go along."""
     reason = type(error).__name__
-    facts = {
-        name: text
-        for name, value in vars(error).items()
-        if not name.startswith("_") and (text := _written(value)) is not None
-    }
-    if reason not in _MAKERS or sum(map(len, facts.values())) > FACTS_LIMIT:
+    if reason not in _MAKERS:
         return None
-    status = status_pb2.Status(code=code.value[0], message=message[:MESSAGE_LIMIT])
-    status.details.add().Pack(
-        error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=facts)
-    )
-    written: bytes = status.SerializeToString()
-    return written
+    facts = {
+        name: _written(value) for name, value in vars(error).items() if not name.startswith("_")
+    }
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=facts)
+    return info if info.ByteSize() <= FACTS_LIMIT else None
 
 
-def _written(value: object) -> str | None:
+def _cut(sentence: str, left: int, *, is_told_twice: bool) -> str:
+    """As much of a sentence as fits into so many bytes of headers.
+
+    It goes as grpc-message, where a byte that is not printable ASCII takes three; beside facts it
+    goes within them too, in base64: who reads those takes the sentence from there.
+    """
+    sentence = sentence[:SENTENCE_LIMIT].encode(errors="backslashreplace").decode()
+    for place, letter in enumerate(sentence):
+        size = len(letter.encode())
+        is_plain = letter.isascii() and letter.isprintable() and letter != "%"
+        left -= size if is_plain else 3 * size
+        left -= _in_base64(size) if is_told_twice else 0
+        if left < 0:
+            return sentence[:place]
+    return sentence
+
+
+def _in_base64(size: int) -> int:
+    return -(-size * 4 // 3)
+
+
+def _written(value: object) -> str:
     if isinstance(value, datetime):
         return json.dumps({"time": value.isoformat()})
     if isinstance(value, Digest):

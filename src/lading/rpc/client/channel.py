@@ -29,12 +29,16 @@ from lading.rpc.codes import DETAILS, error_of
 Headers = tuple[tuple[str, str], ...]
 Answer = TypeVar("Answer", bound=Message)
 MESSAGE_LIMIT = 16 << 20
+HEADERS_LIMIT = 256 << 10
+"""A ref may have 64 KiB, and a byte of it takes up to three in a sentence of containerd."""
 ANSWERS_WITHIN = timedelta(minutes=1)
 PAUSES = (0.02, 0.1, 0.3, 0.6)
 """Seconds between two attempts of a call that changes nothing."""
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
+    ("grpc.max_metadata_size", HEADERS_LIMIT),  # more than 8 KiB is turned away now and then
+    ("grpc.absolute_max_metadata_size", 2 * HEADERS_LIMIT),
     ("grpc.use_local_subchannel_pool", 1),  # two stores are two connections
     ("grpc.enable_http_proxy", 0),
     ("grpc.initial_reconnect_backoff_ms", 50),
