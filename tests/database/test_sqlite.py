@@ -5,6 +5,7 @@ import threading
 import time
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -129,7 +130,10 @@ def test_one_that_is_interrupted_while_it_waits_leaves_the_others_to_go_on(sqlit
             other.start()
         wait_for_queue(sqlite, 2)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        while not heard.wait(1):  # it came as the thread was just lying down, which hears nothing
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
+    heard = threading.Event()
     interrupter = threading.Thread(target=interrupt)
     with sqlite._turn:
         if not leads:
@@ -138,6 +142,7 @@ def test_one_that_is_interrupted_while_it_waits_leaves_the_others_to_go_on(sqlit
         interrupter.start()
         with pytest.raises(KeyboardInterrupt):
             sqlite.write(insert(1))
+        heard.set()
     other.join(60)
     interrupter.join(60)
     assert numbers_in(sqlite) == [2]
@@ -255,6 +260,20 @@ def test_a_file_that_somebody_else_makes_just_now_is_waited_for(sqlite_url, monk
     other.close()
     assert len(waits) == 1
     assert numbers_in(database) == []
+    database.close()
+
+
+def test_a_folder_that_somebody_else_makes_just_now_is_used(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    exists = Path.exists
+
+    def made_meanwhile(path):
+        folder.mkdir(exist_ok=True)
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", made_meanwhile)
+    database = connect(f"sqlite:///{folder}/numbers.db")
+    database.write(lambda session: session.run(MAKE))
     database.close()
 
 

@@ -316,7 +316,7 @@ class SqliteDatabase(Database):
                 os.fsync(above)
             finally:
                 os.close(above)
-        if not missing:
+        if not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 
     # Forks
