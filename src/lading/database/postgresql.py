@@ -181,7 +181,7 @@ class PostgresDatabase(Database):
         self._durable.wake()
         self._quick.wake()
 
-    def wake_in_child(self) -> None:
+    def wake_in_child(self, *, rested: bool) -> None:
         forks.keep_unclosed((self._durable, self._quick))
         self._begin()
 

@@ -6,7 +6,6 @@ wait together are run together, each in a savepoint, under one commit and so one
 """
 
 import errno
-import fcntl
 import os
 import sqlite3
 import threading
@@ -19,6 +18,7 @@ from typing import Any, TypeVar
 
 from lading.database import forks
 from lading.database.engine import Database, Transaction
+from lading.database.file_lock import FileLock
 from lading.database.pool import Pool
 from lading.database.session import Row, Session
 from lading.database.statements import Statement
@@ -123,23 +123,19 @@ class SqliteDatabase(Database):
         deadline = time.monotonic() + (wait.total_seconds() if wait else 0)
         try:
             self._make_folder()
-            file = os.open(f"{self.path}-{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            lock = FileLock(f"{self.path}-{name}")
         except OSError as error:
             raise self.translated(error) from error
         try:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() >= deadline:
-                        raise Unavailable(
-                            f"{self.path}: somebody else is at its {name}; try again later"
-                        ) from None
+            while not lock.take():
+                if time.monotonic() >= deadline:
+                    raise Unavailable(
+                        f"{self.path}: somebody else is at its {name}; try again later"
+                    )
                 time.sleep(_PAUSE)
             yield
         finally:
-            os.close(file)
+            lock.release()
 
     def close(self) -> None:
         with self._turn:
@@ -266,6 +262,7 @@ class SqliteDatabase(Database):
     # Connections
 
     def connected(self) -> sqlite3.Connection:
+        forks.check_usable(self.path)
         try:
             self._make_folder()
             connection = sqlite3.connect(
@@ -334,8 +331,10 @@ class SqliteDatabase(Database):
         self._readers.wake()
         self._turn.release()
 
-    def wake_in_child(self) -> None:
+    def wake_in_child(self, *, rested: bool) -> None:
         forks.keep_unclosed((self._readers, self._writer))
+        if not rested:
+            forks.give_up(self.path)
         self._begin()
 
     # Errors
