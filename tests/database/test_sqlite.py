@@ -17,7 +17,6 @@ from lading.errors import (
     DataLoss,
     FailedPrecondition,
     InvalidArgument,
-    PermissionDenied,
     Unavailable,
 )
 from tests.database.conftest import INSERT, MAKE, NUMBERS, insert, numbers_in
@@ -298,20 +297,6 @@ def test_a_full_disk_loses_nothing_and_changes_nothing(small_disk):
     small_disk.remount("size=4m")
     fill([100])
     assert database.read(lambda session: session.rows(numbers)) == written
-    database.close()
-
-
-@pytest.mark.parametrize("path", ["numbers.db", "new/numbers.db"])
-def test_a_disk_that_may_not_be_written_is_said_to_be_so(small_disk, path):
-    database = connect(f"sqlite:///{small_disk.folder}/numbers.db")
-    database.write(lambda session: session.run(MAKE))
-    database.close()
-    small_disk.remount("ro")
-    database = connect(f"sqlite:///{small_disk.folder}/{path}")
-    with pytest.raises(PermissionDenied):
-        database.write(insert(1))
-    with pytest.raises(PermissionDenied):
-        database.hold("lock").__enter__()
     database.close()
 
 

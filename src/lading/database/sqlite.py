@@ -20,6 +20,7 @@ from lading.database import forks
 from lading.database.engine import Database, Transaction
 from lading.database.file_lock import FileLock
 from lading.database.pool import Pool
+from lading.database.sealed import address_of as sealed_address
 from lading.database.session import Row, Session
 from lading.database.statements import Statement
 from lading.errors import (
@@ -265,23 +266,30 @@ class SqliteDatabase(Database):
         forks.check_usable(self.path)
         try:
             self._make_folder()
-            connection = sqlite3.connect(
-                self.path,
-                timeout=self._wait.total_seconds(),
-                isolation_level=None,
-                check_same_thread=False,  # they are lent, each to one thread at a time
-                cached_statements=256,
-            )
+            connection = self._connected(self.path)
         except (OSError, sqlite3.Error) as error:
             raise self.translated(error) from error
         try:
             self._set_up(connection)
         except BaseException as error:
             connection.close()
-            if isinstance(error, sqlite3.Error):
+            if not isinstance(error, sqlite3.Error):
+                raise
+            sealed = sealed_address(self.path) if _code_of(error) in _FORBIDDEN else None
+            if sealed is None:
                 raise self.translated(error) from error
-            raise
+            return self._connected(sealed, uri=True)
         return connection
+
+    def _connected(self, address: str, *, uri: bool = False) -> sqlite3.Connection:
+        return sqlite3.connect(
+            address,
+            timeout=self._wait.total_seconds(),
+            isolation_level=None,
+            check_same_thread=False,  # they are lent, each to one thread at a time
+            cached_statements=256,
+            uri=uri,
+        )
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
         deadline = time.monotonic() + self._wait.total_seconds()
