@@ -64,6 +64,32 @@ def test_those_that_wait_together_share_one_commit(sqlite, commits):
     assert len(commits) == 1
 
 
+def test_no_savepoint_is_made_for_those_that_all_succeed(sqlite):
+    made = []
+    sqlite._writer.connection.set_trace_callback(made.append)
+    run_together(sqlite, [insert(number) for number in range(8)])
+    assert [text for text in made if not text.startswith("INSERT")] == ["BEGIN IMMEDIATE", "COMMIT"]
+
+
+def test_where_one_fails_the_others_run_once_more_and_no_oftener(sqlite):
+    runs = []
+
+    def counted(number):
+        def transaction(session):
+            runs.append(number)
+            session.run(INSERT, number=number)
+            if number == 2:
+                raise KeyError
+            return number
+
+        return transaction
+
+    outcomes = run_together(sqlite, [counted(number) for number in range(4)])
+    assert sorted(runs) == [0, 0, 1, 1, 2, 2, 3]
+    assert [each for each in outcomes if not isinstance(each, KeyError)] == [0, 1, 3]
+    assert numbers_in(sqlite) == [0, 1, 3]
+
+
 def test_a_transaction_that_fails_takes_no_other_along(sqlite, commits):
     def fail(session):
         session.run(INSERT, number=100)
@@ -148,28 +174,39 @@ def test_one_that_is_interrupted_while_it_waits_leaves_the_others_to_go_on(sqlit
     assert sqlite.write(insert(3)) == 1
 
 
-class InterruptedCommit:
-    """A connection whose next commit is done when the interrupt is heard."""
+class Interrupted:
+    """A connection whose next call of that name is done when the interrupt is heard."""
 
-    def __init__(self, connection):
-        self.connection, self.is_next = connection, True
+    def __init__(self, connection, name):
+        self.connection, self.name, self.is_next = connection, name, True
 
     def __getattr__(self, name):
         return getattr(self.connection, name)
 
     def execute(self, text):
         done = self.connection.execute(text)
-        if text == "COMMIT" and self.is_next:
+        if text == self.name and self.is_next:
             self.is_next = False
             raise KeyboardInterrupt
         return done
 
 
 def test_what_was_committed_when_an_interrupt_is_heard_is_not_run_again(sqlite):
-    sqlite._writer.connection = InterruptedCommit(sqlite._writer.connection)
+    sqlite._writer.connection = Interrupted(sqlite._writer.connection, "COMMIT")
     outcomes = run_together(sqlite, [insert(number) for number in range(3)])
     assert sorted(map(repr, outcomes)) == ["1", "1", "KeyboardInterrupt()"]
     assert numbers_in(sqlite) == [0, 1, 2]
+
+
+def test_what_was_undone_when_an_interrupt_is_heard_is_not_taken_for_done(sqlite):
+    def fail(session):
+        raise KeyError
+
+    sqlite._writer.connection = Interrupted(sqlite._writer.connection, "ROLLBACK")
+    outcomes = run_together(sqlite, [insert(0), insert(1), fail, insert(2)])
+    written = [number for number, each in zip([0, 1, None, 2], outcomes, strict=True) if each == 1]
+    assert [type(each) for each in outcomes].count(KeyboardInterrupt) == 1
+    assert numbers_in(sqlite) == written
 
 
 def test_who_is_done_does_not_wait_for_the_next_group(sqlite):

@@ -17,48 +17,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lading.database import forks
+from lading.database import sqlite_faults as faults
 from lading.database.engine import Database, Transaction
 from lading.database.file_lock import FileLock
+from lading.database.jobs import Job
 from lading.database.pool import Pool
 from lading.database.sealed import address_of as sealed_address
 from lading.database.session import Row, Session
 from lading.database.statements import Statement
-from lading.errors import (
-    DatabaseFull,
-    DataLoss,
-    FailedPrecondition,
-    InvalidArgument,
-    PermissionDenied,
-    Unavailable,
-)
+from lading.errors import InvalidArgument, Unavailable
 
 T = TypeVar("T")
-_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_FORBIDDEN = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN}
-_SPOILED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR}
-_EVERYBODYS = _BUSY | _FORBIDDEN | _SPOILED | {sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM}
-"""Errors that concern the file, and so whoever writes to it now."""
-_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-_READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 _PAUSE = 0.005  # seconds between two looks at a held lock
-
-
-class _Job:
-    """One transaction that waits for its turn."""
-
-    __slots__ = (
-        "done", "durable", "error", "group", "leads", "result", "transaction", "woken",
-    )  # fmt: skip
-
-    def __init__(self, transaction: Callable[[Session], Any], *, durable: bool) -> None:
-        self.transaction, self.durable = transaction, durable
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.done = self.leads = False
-        self.group: list[_Job] = []  # those that ended with it, if its thread leads
-        self.woken = threading.Lock()
-        self.woken.acquire()  # until it is done, or the turn of its thread to lead has come
 
 
 class SqliteDatabase(Database):
@@ -79,7 +49,7 @@ class SqliteDatabase(Database):
         self._readers = Pool(self._connected_session)
         self._turn = threading.Lock()
         self._guard = threading.Lock()
-        self._queue: list[_Job] = []
+        self._queue: list[Job] = []
         self._is_led = False
         self._writer: Session | None = None
         self._is_durable = True
@@ -112,12 +82,10 @@ class SqliteDatabase(Database):
             readers.give_back(session)
 
     def write(self, transaction: Transaction[T], *, alone: bool = False) -> T:
-        result: T = self._submitted(_Job(transaction, durable=True))
-        return result
+        return self._ran(transaction, durable=True)
 
     def note(self, transaction: Transaction[T]) -> T:
-        result: T = self._submitted(_Job(transaction, durable=False))
-        return result
+        return self._ran(transaction, durable=False)
 
     @contextmanager
     def hold(self, name: str, wait: timedelta | None = None) -> Iterator[None]:
@@ -146,7 +114,35 @@ class SqliteDatabase(Database):
 
     # Writing
 
-    def _submitted(self, job: _Job) -> Any:
+    def _ran(self, transaction: Transaction[T], *, durable: bool) -> T:
+        """Run it alone if nobody writes or waits to, else together with those that do."""
+        if self._is_led or self._turn.locked():
+            result: T = self._submitted(Job(transaction, durable=durable))
+            return result
+        try:
+            with self._turn:  # which another may have taken since; then we wait for that one alone
+                return self._run_alone(transaction, durable=durable)
+        except Exception as error:
+            ours = self.translated(error)
+            if ours is error:
+                raise
+            raise ours from error
+
+    def _run_alone(self, transaction: Transaction[T], *, durable: bool) -> T:
+        session = self._writing(durable=durable)
+        connection = session.connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = transaction(session)
+            if connection.in_transaction:
+                connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return result
+
+    def _submitted(self, job: Job) -> Any:
         """Wait until somebody has run it. Of those who wait, one leads and runs what all want.
 
         Who is done goes at once, and so may be in the next group while that still gathers.
@@ -172,7 +168,7 @@ class SqliteDatabase(Database):
             raise job.error
         return job.result
 
-    def _leave(self, job: _Job) -> None:
+    def _leave(self, job: Job) -> None:
         """Tell the group that it is done, and have another one lead. May be called once more."""
         for each in job.group:
             each.done = True
@@ -188,7 +184,7 @@ class SqliteDatabase(Database):
                 self._queue[0].leads = True
                 self._queue[0].woken.release()
 
-    def _run(self, jobs: list[_Job], ours: _Job) -> None:
+    def _run(self, jobs: list[Job], ours: Job) -> None:
         """Run what waits in one transaction; its end is the end of each."""
         try:
             self._commit(jobs)
@@ -206,40 +202,49 @@ class SqliteDatabase(Database):
             raise
         ours.group = jobs
 
-    def _commit(self, jobs: list[_Job]) -> None:
+    def _commit(self, jobs: list[Job]) -> None:
         session = self._writing(durable=any(job.durable for job in jobs))
         execute = session.connection.execute
-        run = self._run_alone if len(jobs) == 1 else self._run_one
+        is_ending = False
         execute("BEGIN IMMEDIATE")
         try:
-            for job in jobs:
-                run(session, execute, job)
+            if not self._run_all(session, jobs):
+                execute("ROLLBACK")
+                execute("BEGIN IMMEDIATE")
+                for job in jobs:
+                    self._run_one(session, execute, job)
+            is_ending = True
             if session.connection.in_transaction:
                 execute("COMMIT")
         except BaseException as error:
             if session.connection.in_transaction:
                 execute("ROLLBACK")
-            elif not isinstance(error, Exception):
+            elif is_ending and not isinstance(error, Exception):
                 for job in jobs:  # the interrupt was heard after the commit
                     job.done = True
             raise
 
-    def _run_alone(self, session: Session, execute: Callable[[str], Any], job: _Job) -> None:
-        """Run the only one that waits, which needs no savepoint."""
-        try:
-            job.result = job.transaction(session)
-        except Exception as error:
-            if isinstance(error, sqlite3.Error) and _code_of(error) in _EVERYBODYS:
-                raise
-            job.error = self.translated(error)
-            execute("ROLLBACK")
+    def _run_all(self, session: Session, jobs: list[Job]) -> bool:
+        """Run them as one, without a savepoint for each; False if one fails, and all must again.
 
-    def _run_one(self, session: Session, execute: Callable[[str], Any], job: _Job) -> None:
+        Few fail, and each statement costs more than itself: for it the leader lets go of the
+        interpreter, and has to get it back from all the threads that it works for.
+        """
+        for job in jobs:
+            try:
+                job.result = job.transaction(session)
+            except Exception as error:
+                if isinstance(error, sqlite3.Error) and faults.code_of(error) in faults.EVERYBODYS:
+                    raise
+                return False
+        return True
+
+    def _run_one(self, session: Session, execute: Callable[[str], Any], job: Job) -> None:
         execute("SAVEPOINT job")
         try:
             job.result = job.transaction(session)
         except Exception as error:
-            if isinstance(error, sqlite3.Error) and _code_of(error) in _EVERYBODYS:
+            if isinstance(error, sqlite3.Error) and faults.code_of(error) in faults.EVERYBODYS:
                 raise
             job.error = self.translated(error)
             execute("ROLLBACK TO job")
@@ -275,7 +280,9 @@ class SqliteDatabase(Database):
             connection.close()
             if not isinstance(error, sqlite3.Error):
                 raise
-            sealed = sealed_address(self.path) if _code_of(error) in _FORBIDDEN else None
+            sealed = (
+                sealed_address(self.path) if faults.code_of(error) in faults.FORBIDDEN else None
+            )
             if sealed is None:
                 raise self.translated(error) from error
             return self._connected(sealed, uri=True)
@@ -299,7 +306,7 @@ class SqliteDatabase(Database):
                 break
             except sqlite3.OperationalError as error:
                 # For this one step SQLite does not wait, when somebody else makes the file.
-                if _code_of(error) not in _BUSY or time.monotonic() >= deadline:
+                if faults.code_of(error) not in faults.BUSY or time.monotonic() >= deadline:
                     raise
                 time.sleep(_PAUSE)
         connection.execute("PRAGMA synchronous=FULL")
@@ -348,33 +355,4 @@ class SqliteDatabase(Database):
     # Errors
 
     def translated(self, error: Exception) -> Exception:
-        """What the driver or the system raised, in our words; other errors as they are."""
-        if isinstance(error, OSError):
-            return self._translated_from_system(error)
-        code = _code_of(error)
-        if code in _BUSY:
-            return Unavailable(
-                f"{self.path}: busy for longer than {self._wait.total_seconds():g} seconds; "
-                "try again later"
-            )
-        if code in _NO_ROOM or getattr(error, "sqlite_errorcode", 0) in _NO_ROOM:
-            return DatabaseFull(self.path)
-        if code in _FORBIDDEN:
-            return PermissionDenied(self.path, str(error))
-        if code in _SPOILED:
-            return DataLoss(self.path, f"{error}; put back a copy, or rebuild it from the blobs")
-        return error
-
-    def _translated_from_system(self, error: OSError) -> Exception:
-        if error.errno in _FULL:
-            return DatabaseFull(self.path)
-        if error.errno in _READ_ONLY:
-            return PermissionDenied(error.filename or self.path, str(error.strerror))
-        if error.errno in {errno.ENOTDIR, errno.EISDIR, errno.EEXIST}:
-            return FailedPrecondition(f"{error.filename or self.path}: {error.strerror}")
-        return error
-
-
-def _code_of(error: Exception) -> int:
-    """SQLite's primary code."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+        return faults.translated(error, self.path, self._wait)
