@@ -198,7 +198,7 @@ ENDING = (
     Mutation(
         "of an ending ingest the data goes last",
         SCRATCH,
-        "    had_data = disk.remove(DATA, folder=folder)\n",
+        "    had_data = DATA in names and disk.remove(DATA, folder=folder)\n",
         "",
         (UNIT,),
     ),

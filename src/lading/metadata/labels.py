@@ -19,7 +19,7 @@ def without_empty(labels: Mapping[str, str]) -> Labels:
 
 def to_row(labels: Mapping[str, str]) -> str:
     """Write labels; one without a value is none."""
-    kept = dict(without_empty(labels))
+    kept = {key: value for key, value in labels.items() if value}
     return _encoded(kept) if kept else ""
 
 

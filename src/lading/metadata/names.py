@@ -46,10 +46,11 @@ def short(ref: str) -> str:
 
     What is short already stays as it is.
     """
-    if _STAND_IN.fullmatch(ref):
-        return ref
     encoded = ref.encode()
-    if len(encoded) <= _SHORT_LIMIT and "\0" not in ref and not ref.startswith(_STANDS_FOR):
+    if ref.startswith(_STANDS_FOR):
+        if _STAND_IN.fullmatch(ref):
+            return ref
+    elif len(encoded) <= _SHORT_LIMIT and "\0" not in ref:
         return ref
     return _STANDS_FOR + hashlib.sha256(encoded).hexdigest()
 

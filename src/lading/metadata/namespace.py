@@ -127,17 +127,17 @@ class Namespace(Scope):
     def _acknowledged(self, brought: Sequence[Brought], labels: Labels | None = None) -> list[Blob]:
         now_ns = self._clock()
         text = label_rows.to_row(labels or {})
+        kept = label_rows.without_empty(labels or {})
 
         def acknowledge(session: Session, some: Sequence[Brought]) -> list[tuple[Blob, bool]]:
             blobs = []
             for digest, size, held in some:
                 held.redeem(session)
-                is_new = self._rows.add_blob(session, digest, size, text, now_ns)
-                if is_new:
-                    blob = Blob(digest, size, now_ns, now_ns, label_rows.from_row(text))
-                elif labels:
+                blob = Blob(digest, size, now_ns, now_ns, kept)
+                is_new = self._rows.add_blob(session, blob, text)
+                if not is_new and labels:
                     blob = self._rows.label(session, digest, labels, replace=False, now_ns=now_ns)
-                else:
+                elif not is_new:
                     blob = self._rows.blob(session, digest)
                 blobs.append((blob, is_new))
             return blobs

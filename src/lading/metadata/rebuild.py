@@ -125,7 +125,7 @@ class _Adoption:
         def add(session: Session) -> list[Blob]:
             added = [blob for blob in found if _is_orphan(session, blob.digest)]
             for blob in added:
-                rows.add_blob(session, blob.digest, blob.size, "", blob.created_ns)
+                rows.add_blob(session, blob, "")
             return added
 
         for blob in self._metadata.database.write(add, alone=True):

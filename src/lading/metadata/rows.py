@@ -36,7 +36,8 @@ _BLOBS = Statement(
 )
 _ADD_BLOB = Statement(
     "INSERT INTO blobs (namespace, digest, size, created_ns, updated_ns, labels)"
-    " VALUES (:namespace, :digest, :size, :now_ns, :now_ns, :labels) ON CONFLICT DO NOTHING"
+    " SELECT :namespace, :digest, :size, :now_ns, :now_ns, :labels"
+    " WHERE EXISTS (SELECT 1 FROM namespaces WHERE name = :namespace) ON CONFLICT DO NOTHING"
 )
 _LABEL = Statement(
     "UPDATE blobs SET labels = :labels, updated_ns = :now_ns"
@@ -56,7 +57,8 @@ _INGESTS = Statement(
 )
 _ADD_INGEST = Statement(
     "INSERT INTO ingests (namespace, ref, ref_in_full, key, expected, committing)"
-    " VALUES (:namespace, :ref, :ref_in_full, :key, :expected, :committing)"
+    " SELECT :namespace, :ref, :ref_in_full, :key, :expected, :committing"
+    " WHERE EXISTS (SELECT 1 FROM namespaces WHERE name = :namespace)"
     " ON CONFLICT (namespace, ref) DO UPDATE"
     " SET expected = excluded.expected, committing = excluded.committing,"
     " ref_in_full = excluded.ref_in_full"  # which an adopted one lacks
@@ -144,20 +146,23 @@ class NamespaceRows(NamedTuple):
                 return
             after = page[-1][0]
 
-    def add_blob(
-        self, session: Session, digest: Digest, size: int, labels: str, now_ns: int
-    ) -> bool:
-        """Add a blob whose bytes are claimed and in the store; False if it was known."""
-        self.make(session, now_ns)
-        added = session.run(
-            _ADD_BLOB,
-            namespace=self.namespace,
-            digest=digest,
-            size=size,
-            labels=labels,
-            now_ns=now_ns,
-        )
-        self.keep(session, digest, label_rows.from_row(labels))
+    def add_blob(self, session: Session, blob: Blob, labels: str) -> bool:
+        """Add a blob whose bytes are claimed and in the store; False if it was known.
+
+        `labels` are those of the blob, as a row has them.
+        """
+        row = {
+            "namespace": self.namespace,
+            "digest": blob.digest,
+            "size": blob.size,
+            "labels": labels,
+            "now_ns": blob.created_ns,
+        }
+        added = session.run(_ADD_BLOB, **row)
+        if not added:  # it was known, or the namespace is new
+            self.make(session, blob.created_ns)
+            added = session.run(_ADD_BLOB, **row)
+        self.keep(session, blob.digest, blob.labels)
         return added == 1
 
     def label(
@@ -217,16 +222,17 @@ class NamespaceRows(NamedTuple):
     def put_ingest(self, session: Session, ingest: IngestRow, now_ns: int) -> None:
         """Remember an ingest that is open."""
         ref = short(ingest.ref)
-        self.make(session, now_ns)
-        session.run(
-            _ADD_INGEST,
-            namespace=self.namespace,
-            ref=ref,
-            ref_in_full=None if ref == ingest.ref else json.dumps(ingest.ref),
-            key=ingest.key,
-            expected=ingest.expected,
-            committing=ingest.committing,
-        )
+        row = {
+            "namespace": self.namespace,
+            "ref": ref,
+            "ref_in_full": None if ref == ingest.ref else json.dumps(ingest.ref),
+            "key": ingest.key,
+            "expected": ingest.expected,
+            "committing": ingest.committing,
+        }
+        if not session.run(_ADD_INGEST, **row):
+            self.make(session, now_ns)
+            session.run(_ADD_INGEST, **row)
         self._hold(session, "ingests", ref)
 
     def remove_ingest(self, session: Session, ref: str) -> None:

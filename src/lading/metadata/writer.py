@@ -1,7 +1,8 @@
 """The writer of an ingest in a namespace: the content store's own, and the row that follows it."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from types import TracebackType
 from typing import BinaryIO
 
 from lading.content.events import BlobCreated, Events
@@ -23,16 +24,26 @@ from lading.metadata.rows import IngestRow, NamespaceRows
 from lading.model.digest import Data, Digest
 
 
-@contextlib.contextmanager
-def told_as(ref: str, key: str) -> Iterator[None]:
+class told_as:  # noqa: N801 - it is read as a verb; a generator would take four times as long
     """Have the content store's errors name the ref as the namespace's users know it."""
-    try:
-        yield
-    except Error as error:
-        if getattr(error, "ref", None) == key:
-            error.ref = ref  # type: ignore[attr-defined]  # those that have one
-            error.args = (ref, *error.args[1:])
-        raise
+
+    __slots__ = ("_key", "_ref")
+
+    def __init__(self, ref: str, key: str) -> None:
+        self._ref, self._key = ref, key
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Error) and getattr(error, "ref", None) == self._key:
+            error.ref = self._ref  # type: ignore[attr-defined]  # those that have one
+            error.args = (self._ref, *error.args[1:])
 
 
 class NamespaceWriter(Writer):
@@ -105,15 +116,17 @@ class NamespaceWriter(Writer):
         expected = expected or self._row.expected
         with told_as(self.ref, self._row.key):
             total = self._inner.status().total
-            held = self._claimed(self._committed_as(size, expected, total))
+            size = total if size is None else size
+            actual = self._checked(size, expected)
+            held = self._claimed(expected or actual, actual)
             try:
-                blob = self._brought(held.digest, total if size is None else size, expected)
+                blob = self._brought(held.digest, size, expected)
             except BaseException:
                 with contextlib.suppress(Error):
                     held.drop()
                     self._set_committing(None)
                 raise
-        return self._acknowledged(blob, held, label_rows.to_row(labels or {}))
+        return self._acknowledged(blob.digest, blob.size, held, labels or {})
 
     def close(self) -> None:
         self._inner.close()
@@ -139,9 +152,8 @@ class NamespaceWriter(Writer):
         self._known = None
         return Unavailable(f"{known.digest}: its bytes are gone by now; send them, from offset 0")
 
-    def _committed_as(self, size: int | None, expected: Digest | None, total: int | None) -> Digest:
-        """The digest that the commit will have if it succeeds; what cannot be is refused."""
-        size = total if size is None else size
+    def _checked(self, size: int | None, expected: Digest | None) -> Digest:
+        """The digest of the bytes, by their own algorithm; a commit that cannot be is refused."""
         if size is not None and size != self.offset:
             raise SizeMismatch(size, self.offset)
         if self._known is not None and expected not in {None, self._known.digest}:
@@ -149,12 +161,12 @@ class NamespaceWriter(Writer):
         digest = self.digest
         if expected is not None and expected.algorithm == digest.algorithm and expected != digest:
             raise DigestMismatch(expected, digest)
-        return expected or digest
+        return digest
 
-    def _claimed(self, digest: Digest) -> Claim:
+    def _claimed(self, digest: Digest, actual: Digest) -> Claim:
         # If we die after the content store's commit, the next writer of the ref is told of it. Only
         # what our bytes are known to have: nobody gets a blob for naming it.
-        committing = digest if digest == self.digest else None
+        committing = digest if digest == actual else None
 
         def also(session: Session) -> None:
             self._rows.check_lease(session)
@@ -192,15 +204,17 @@ class NamespaceWriter(Writer):
             self._content.abort(ref)
         raise self._lost(known)
 
-    def _acknowledged(self, blob: Blob, held: Claim, labels: str) -> Blob:
+    def _acknowledged(self, digest: Digest, size: int, held: Claim, labels: Labels) -> Blob:
         now_ns = self._clock()
+        text = label_rows.to_row(labels)
+        blob = Blob(digest, size, now_ns, now_ns, label_rows.without_empty(labels))
 
         def acknowledge(session: Session) -> bool:
             held.redeem(session)
             self._rows.end_ingest(session, self.ref, self._committing)
-            return self._rows.add_blob(session, blob.digest, blob.size, labels, now_ns)
+            return self._rows.add_blob(session, blob, text)
 
         if not self._database.write(acknowledge):
-            raise AlreadyExists(blob.digest)
-        self._events.emit(BlobCreated(self._rows.namespace, now_ns, blob.digest, blob.size))
-        return Blob(blob.digest, blob.size, now_ns, now_ns, label_rows.from_row(labels))
+            raise AlreadyExists(digest)
+        self._events.emit(BlobCreated(self._rows.namespace, now_ns, digest, size))
+        return blob

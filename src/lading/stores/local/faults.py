@@ -5,6 +5,7 @@ not permitted, read-only          PermissionDenied
 too many open files, no memory    Unavailable
 a file where a folder should be   FailedPrecondition
 a folder that is not there        FailedPrecondition
+a file that ends too early        DataLoss
 anything else                     DiskFailed, which is a DataLoss
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from lading.errors import (
+    DataLoss,
     DiskFailed,
     Error,
     FailedPrecondition,
@@ -51,12 +53,21 @@ def translated(
 
 
 class in_our_words:  # noqa: N801 - it is read as a verb; a generator would take four times as long
-    """Translate what the system raises in the block."""
+    """Translate what the system raises in the block.
 
-    __slots__ = ("_offset", "_what")
+    Where something is missing, `missing` is called first, which may know why and raise that.
+    """
 
-    def __init__(self, what: object, offset: Callable[[], int] = lambda: 0) -> None:
-        self._what, self._offset = what, offset
+    __slots__ = ("_missing", "_offset", "_what")
+
+    def __init__(
+        self,
+        what: object,
+        offset: Callable[[], int] = lambda: 0,
+        *,
+        missing: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._what, self._offset, self._missing = what, offset, missing
 
     def __enter__(self) -> None:
         pass
@@ -67,5 +78,14 @@ class in_our_words:  # noqa: N801 - it is read as a verb; a generator would take
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is None:
+            return
+        if isinstance(error, FileNotFoundError):
+            try:
+                self._missing()
+            except OSError as another:
+                error = another
         if isinstance(error, OSError):
             raise translated(error, self._what, offset=self._offset()) from error
+        if isinstance(error, EOFError):
+            raise DataLoss(self._what, f"somebody cut its file short: {error}") from error

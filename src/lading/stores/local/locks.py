@@ -20,6 +20,7 @@ import threading
 import time
 import weakref
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -164,9 +165,15 @@ def _holds_against_us(folder: int) -> bool:
         os.close(second)
 
 
-def _sign(file: int, now_ns: int) -> None:
+@cache
+def _name() -> str:
+    """What a lock says of this program and its machine."""
     program = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"
-    text = f"{os.getpid()} {now_ns} {os.uname().nodename} {program}\n"
+    return f"{os.uname().nodename} {program}"
+
+
+def _sign(file: int, now_ns: int) -> None:
+    text = f"{os.getpid()} {now_ns} {_name()}\n"
     with contextlib.suppress(OSError):  # a full disk must not keep anybody from resuming
         os.ftruncate(file, 0)
         os.pwrite(file, text.encode(errors="replace"), 0)

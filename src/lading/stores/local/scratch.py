@@ -89,10 +89,10 @@ def empty(disk: Disk, folder: int) -> bool:
 
     True if its data was there, and nobody else took it.
     """
-    had_data = disk.remove(DATA, folder=folder)
     names = os.listdir(folder)
+    had_data = DATA in names and disk.remove(DATA, folder=folder)
     others = [name for name in names if name not in ENDING_ORDER]
-    for name in (*others, *(name for name in ENDING_ORDER if name in names)):
+    for name in (*others, *(name for name in ENDING_ORDER[1:] if name in names)):
         with contextlib.suppress(IsADirectoryError, PermissionError):
             disk.remove(name, folder=folder)
     return had_data

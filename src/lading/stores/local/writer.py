@@ -6,14 +6,13 @@ import os
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import BinaryIO
 
 from lading.content.store import Blob, Ingest, Labels, Writer
 from lading.errors import (
     Aborted,
     AlreadyExists,
-    DataLoss,
     DigestMismatch,
     FailedPrecondition,
     InvalidArgument,
@@ -276,21 +275,15 @@ class LocalWriter(Writer):
         self._follower = follower.HashFollower(self._file, hasher, position, on_step)
         self._follower.advance(self._offset)
 
-    @contextlib.contextmanager
-    def _in_our_words(self) -> Iterator[None]:
+    def _in_our_words(self) -> in_our_words:
         """Translate the system's errors; what is missing because of an abort is an abort."""
-        try:
-            with in_our_words(self.ref, lambda: self._offset):
-                try:
-                    yield
-                except FileNotFoundError:
-                    self._check_open()
-                    if not self._lock.is_in_place():  # an abort has just begun
-                        self._release(Aborted)
-                        raise Aborted(self.ref) from None
-                    raise
-        except EOFError as error:
-            raise DataLoss(self.ref, f"somebody cut its file short: {error}") from error
+        return in_our_words(self.ref, lambda: self._offset, missing=self._check_in_place)
+
+    def _check_in_place(self) -> None:
+        self._check_open()
+        if not self._lock.is_in_place():  # an abort has just begun
+            self._release(Aborted)
+            raise Aborted(self.ref)
 
     def _hashed(self) -> hashing.Hasher:
         with self._in_our_words():
