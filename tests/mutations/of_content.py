@@ -42,7 +42,7 @@ PUBLISHING = (
         "the folder of a new name is not synced",
         BLOBS,
         "        is_new = self._named(digest, size, name, replace)\n"
-        "        self._disk.sync_directory(self._paths.algorithm(digest.algorithm))\n",
+        "        self._sync_names(digest.algorithm)\n",
         "        is_new = self._named(digest, size, name, replace)\n",
         cuts("commits_at_once"),
     ),
@@ -107,7 +107,7 @@ PUBLISHING = (
         "a batch does not sync its names",
         BLOBS,
         "        for algorithm in algorithms:\n"
-        "            self._disk.sync_directory(self._paths.algorithm(algorithm))\n",
+        "            self._sync_names(algorithm)\n",
         "",
         cuts("batches_a_few"),
     ),
@@ -142,7 +142,7 @@ BEING_THERE = (
     Mutation(
         "the name of a blob that is there is not synced before it is said to be",
         BLOBS,
-        "        self._disk.sync_directory(self._paths.algorithm(digest.algorithm))\n"
+        "        self._sync_names(digest.algorithm)\n"
         "        return blob\n",
         "        return blob\n",
         (KILLS_AND_CUTS, CUTS),

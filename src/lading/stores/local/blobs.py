@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -14,6 +15,7 @@ from lading.model.digest import ALGORITHMS, Digest
 from lading.stores.local.disk import READ, Disk
 from lading.stores.local.faults import in_our_words, translated
 from lading.stores.local.paths import StorePaths
+from lading.stores.local.shared_sync import SharedSync
 
 Name = Callable[[Path], None]
 """Gives a file the name it is called with."""
@@ -25,6 +27,7 @@ class BlobFolder:
     def __init__(self, paths: StorePaths, disk: Disk) -> None:
         self._paths, self._disk = paths, disk
         self._recorded: set[str] = set()
+        self._syncs: dict[str, SharedSync] = {}
 
     # Reading
 
@@ -100,6 +103,15 @@ class BlobFolder:
             self._disk.make_directory(self._paths.algorithm(algorithm), 0o755)
             self._recorded.add(algorithm)
 
+    def _sync_names(self, algorithm: str) -> None:
+        """Return when the names in the folder of an algorithm would survive a power cut."""
+        sync = self._syncs.get(algorithm)
+        if sync is None:
+            folder = self._paths.algorithm(algorithm)
+            made = SharedSync(partial(self._disk.sync_directory, folder))
+            sync = self._syncs.setdefault(algorithm, made)
+        sync()
+
     def settled(self, digest: Digest, size: int | None = None) -> Blob | None:
         """Find a blob and make sure that a power cut could not take its name. None if absent.
 
@@ -118,7 +130,7 @@ class BlobFolder:
         except NotFound:
             return None
         self.record(digest.algorithm)
-        self._disk.sync_directory(self._paths.algorithm(digest.algorithm))
+        self._sync_names(digest.algorithm)
         return blob
 
     def publish(self, digest: Digest, size: int, name: Name, replace: Name) -> None:
@@ -128,7 +140,7 @@ class BlobFolder:
         """
         self.record(digest.algorithm)
         is_new = self._named(digest, size, name, replace)
-        self._disk.sync_directory(self._paths.algorithm(digest.algorithm))
+        self._sync_names(digest.algorithm)
         if not is_new:
             raise AlreadyExists(digest)
 
@@ -139,7 +151,7 @@ class BlobFolder:
             self._named(digest, size, name, replace)
             algorithms.add(digest.algorithm)
         for algorithm in algorithms:
-            self._disk.sync_directory(self._paths.algorithm(algorithm))
+            self._sync_names(algorithm)
 
     def _named(self, digest: Digest, size: int, name: Name, replace: Name) -> bool:
         """Name a file, or find that its blob is there. What is there is read and compared.
