@@ -167,6 +167,7 @@ def build(folder: Path, count: int, number: int) -> House:
             " VALUES (?, ?, '{}', ?, 0, 0, '')",
             [(NAMESPACE, f"image {each}", each) for each in images],
         )
+    os.sync()  # what building left to write is not the collection's
     return house
 
 

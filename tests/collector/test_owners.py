@@ -108,7 +108,7 @@ class Taking:
 
 @pytest.mark.parametrize(
     ("kind", "number"),
-    [pytest.param("read", 3, id="before it is marked"), pytest.param("write", 2, id="after that")],
+    [pytest.param("read", 3, id="before it is marked"), pytest.param("note", 1, id="after that")],
 )
 def test_a_namespace_that_is_taken_over_while_a_collection_runs_is_left(
     metadata, content, clock, kind, number

@@ -96,9 +96,9 @@ class SteppingDatabase:
         self.turns.gate()
         return self.inner.write(transaction, alone=alone)
 
-    def note(self, transaction):
+    def note(self, transaction, *, alone=False):
         self.turns.gate()
-        return self.inner.note(transaction)
+        return self.inner.note(transaction, alone=alone)
 
     @contextmanager
     def hold(self, name, wait=None):

@@ -124,7 +124,8 @@ def test_two_that_change_one_row_each_see_the_other(database, postgresql):
     other.close()
 
 
-def test_who_writes_alone_keeps_off_all_others(database, postgresql):
+@pytest.mark.parametrize("way", ["write", "note"])
+def test_who_writes_alone_keeps_off_all_others(database, postgresql, way):
     other = connect(postgresql, wait=QUICK)
 
     def write(session):
@@ -133,7 +134,7 @@ def test_who_writes_alone_keeps_off_all_others(database, postgresql):
                 write(insert(2))
         insert(1)(session)
 
-    database.write(write, alone=True)
+    getattr(database, way)(write, alone=True)
     assert numbers_in(other) == [1]
 
     def beside(session):

@@ -41,6 +41,7 @@ def test_a_database_on_a_read_only_disk_can_be_read(small_disk, name):
     for write in (database.write, database.note):
         with pytest.raises(PermissionDenied, match="readonly"):
             write(insert(8))
+    database.relieve()
     database.close()
     small_disk.remount("rw")
     assert connect(url).write(insert(8)) == 1

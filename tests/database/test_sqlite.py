@@ -1,8 +1,10 @@
 import os
+import shutil
 import signal
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -259,6 +261,25 @@ def test_one_that_must_last_makes_its_whole_group_last(sqlite):
     for write in (sqlite.write, sqlite.note, sqlite.write):
         write(lambda session: levels.append(session.row(level)[0]))
     assert levels == [2, 1, 2]
+
+
+def test_who_relieves_the_writers_moves_their_pages_while_they_hold_the_file(sqlite, tmp_path):
+    for number in range(3):
+        sqlite.write(insert(number))
+    with sqlite._turn:  # as a writer has it
+        sqlite.relieve()
+    alone = tmp_path / "alone.db"
+    shutil.copy(sqlite.path, alone)  # without the log
+    with closing(sqlite3.connect(alone)) as copy:
+        assert copy.execute("SELECT number FROM numbers").fetchall() == [(0,), (1,), (2,)]
+
+
+def test_who_cannot_relieve_the_writers_leaves_it_to_them(sqlite, monkeypatch):
+    def fail(*arguments):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(Session, "row", fail)
+    sqlite.relieve()
 
 
 # What can be wrong with the file

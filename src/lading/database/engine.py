@@ -3,7 +3,9 @@
     read     one snapshot; waits for nobody
     row      one statement that only reads, the quick way
     write    durable when it returns, in that order; `alone` keeps off all others meanwhile
-    note     like `write`, but a power cut may lose it: for what means nothing after one
+    note     like `write`, but a power cut may lose it, and then loses all that came later: for what
+             means nothing after one, and for what a `write` will follow
+    relieve  do now what one of the next writers would have to do
     hold     a lock that is free the moment its process dies
 
 What a transaction does is a function, since it may be run together with others under one sync, or
@@ -49,8 +51,12 @@ class Database(ABC):
         """Run what writes. After an error nothing of it happened."""
 
     @abstractmethod
-    def note(self, transaction: Transaction[T]) -> T:
+    def note(self, transaction: Transaction[T], *, alone: bool = False) -> T:
         """Run what writes and need not outlive a power cut."""
+
+    @abstractmethod
+    def relieve(self) -> None:
+        """After many changes, do what one of the next writers would have to do on his way."""
 
     @abstractmethod
     def hold(self, name: str, wait: timedelta | None = None) -> AbstractContextManager[None]:

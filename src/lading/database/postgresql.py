@@ -73,8 +73,11 @@ class PostgresDatabase(Database):
     def write(self, transaction: Transaction[T], *, alone: bool = False) -> T:
         return self._run(self._durable, transaction, _BEGIN_ALONE if alone else _BEGIN)
 
-    def note(self, transaction: Transaction[T]) -> T:
-        return self._run(self._quick, transaction, _BEGIN)
+    def note(self, transaction: Transaction[T], *, alone: bool = False) -> T:
+        return self._run(self._quick, transaction, _BEGIN_ALONE if alone else _BEGIN)
+
+    def relieve(self) -> None:
+        """The server does that by itself."""
 
     @contextmanager
     def hold(self, name: str, wait: timedelta | None = None) -> Iterator[None]:

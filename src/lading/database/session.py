@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
+from lading.database.courtesy import Courtesy
 from lading.database.statements import Statement
 
 Row = tuple[Any, ...]
@@ -37,12 +38,14 @@ class Session:
         self._cursor.execute(statement.texts[self.engine], parameters)
         return self._cursor.fetchall()
 
-    def each(self, statement: Statement, step: int = 1000, /, **parameters: Any) -> Iterator[Row]:
-        """The rows one after another, on a cursor of their own."""
+    def each(self, statement: Statement, step: int = 100, /, **parameters: Any) -> Iterator[Row]:
+        """The rows one after another, on a cursor of their own, giving way to other threads."""
         cursor: Cursor = self.connection.cursor()
         cursor.execute(statement.texts[self.engine], parameters)
+        courtesy = Courtesy()
         while rows := cursor.fetchmany(step):
             yield from rows
+            courtesy.give_way()
 
     def run(self, statement: Statement, /, **parameters: Any) -> int:
         """Run it; say how many rows it changed."""

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,10 +25,11 @@ from lading.database.pool import Pool
 from lading.database.sealed import address_of as sealed_address
 from lading.database.session import Row, Session
 from lading.database.statements import Statement
-from lading.errors import InvalidArgument, Unavailable
+from lading.errors import Error, InvalidArgument, Unavailable
 
 T = TypeVar("T")
 _PAUSE = 0.005  # seconds between two looks at a held lock
+_CHECKPOINT = Statement("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 class SqliteDatabase(Database):
@@ -84,8 +85,16 @@ class SqliteDatabase(Database):
     def write(self, transaction: Transaction[T], *, alone: bool = False) -> T:
         return self._ran(transaction, durable=True)
 
-    def note(self, transaction: Transaction[T]) -> T:
+    def note(self, transaction: Transaction[T], *, alone: bool = False) -> T:
         return self._ran(transaction, durable=False)
+
+    def relieve(self) -> None:
+        """Move pages from the log to the file, which a commit does when the log is long.
+
+        On a reader's connection, so that writers go on. What they write meanwhile is little.
+        """
+        with suppress(Error, sqlite3.Error):  # a commit will do it, and say what is wrong
+            self.row(_CHECKPOINT)
 
     @contextmanager
     def hold(self, name: str, wait: timedelta | None = None) -> Iterator[None]:

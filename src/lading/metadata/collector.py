@@ -189,6 +189,8 @@ class _Run:
         self._looked_ns = 0
         self.blobs = self.bytes = self.rows = self.ingests = 0
         self.failures: list[str] = []
+        self._untold: list[tuple[str, list[str]]] = []
+        """Rows that are gone, but not for certain before a `write` that changes something."""
 
     def begin(self) -> None:
         """From here on, what becomes reachable is put down."""
@@ -211,6 +213,7 @@ class _Run:
                 session.run(_BEGIN[0])
 
         self._database.write(end)
+        self._tell()
 
     def abort_idle(self) -> None:
         """End the ingests that no lease holds and nobody has written to for a day."""
@@ -227,11 +230,12 @@ class _Run:
         graph, candidates = self._database.read(partial(_marked, namespace, self._now_ns))
         for start in range(0, len(candidates), ROW_STEP):
             chunk = candidates[start : start + ROW_STEP]
-            gone = self._database.write(partial(self._swept, namespace, graph, chunk), alone=True)
+            # To be lost in a power cut, as long as no bytes are: those go after a `write`.
+            gone = self._database.note(partial(self._swept, namespace, graph, chunk), alone=True)
+            self._database.relieve()
             self.rows += len(gone)
             if gone and self._events.is_heard:
-                digests = tuple(Digest.trusted(digest) for digest in gone)
-                self._events.emit(BlobsCollected(namespace, self._clock(), digests))
+                self._untold.append((namespace, gone))
 
     def _swept(self, namespace: str, graph: Graph, chunk: list[Row], session: Session) -> list[str]:
         """Sweep what is still out of reach. Run twice, it does the same."""
@@ -267,6 +271,7 @@ class _Run:
             if last is None:
                 return
             if going:
+                self._tell()
                 self._delete(after, last, going)
             after = last
 
@@ -320,6 +325,12 @@ class _Run:
         """Look again, if the last look was some time ago: we may have been stopped."""
         if time.monotonic_ns() - self._looked_ns > _TRUST_NS:
             self._database.read(self._check)
+
+    def _tell(self) -> None:
+        untold, self._untold = self._untold, []
+        for namespace, gone in untold:
+            digests = tuple(Digest.trusted(digest) for digest in gone)
+            self._events.emit(BlobsCollected(namespace, self._clock(), digests))
 
     def _tell_of(self, error: Error) -> None:
         if len(self.failures) < FAILURES_LIMIT:

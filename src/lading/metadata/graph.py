@@ -12,12 +12,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from lading.content.store import Labels
+from lading.database.courtesy import Courtesy
 from lading.database.session import Session
 from lading.database.statements import Statement
 from lading.metadata import labels as label_rows
 
 ROOT = "containerd.io/gc.root"
 FLAT = "containerd.io/gc.flat"
+LABELLED_STEP = 10
+"""Blobs whose labels are read between two looks at who else wants to go on: each may have many."""
 _REFERENCE = "containerd.io/gc.ref.content"
 _BACK_REFERENCE = "containerd.io/gc.bref.content"
 
@@ -67,8 +70,10 @@ class Graph:
         self.kept: dict[str, str] = {}
         """Each digest that is reached, and why."""
         self._flat: dict[str, str] = {}
+        courtesy = Courtesy()
         for root, reason in self._read(session, namespace, now_ns):
             self.reach(root, reason)
+            courtesy.give_way()
 
     def reason(self, digest: str) -> str | None:
         """Why a digest is kept; None if it is not."""
@@ -96,7 +101,7 @@ class Graph:
 
     def _read(self, session: Session, namespace: str, now_ns: int) -> Iterable[tuple[str, str]]:
         roots: list[tuple[str, str]] = []
-        for digest, text in session.each(_LABELLED, namespace=namespace):
+        for digest, text in session.each(_LABELLED, LABELLED_STEP, namespace=namespace):
             labels = label_rows.from_row(text)
             self.add_edges(digest, labels)
             if is_root(labels, now_ns):
