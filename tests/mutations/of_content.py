@@ -106,8 +106,7 @@ PUBLISHING = (
     Mutation(
         "a batch does not sync its names",
         BLOBS,
-        "        for algorithm in algorithms:\n"
-        "            self._sync_names(algorithm)\n",
+        "        for algorithm in algorithms:\n            self._sync_names(algorithm)\n",
         "",
         cuts("batches_a_few"),
     ),
@@ -142,8 +141,7 @@ BEING_THERE = (
     Mutation(
         "the name of a blob that is there is not synced before it is said to be",
         BLOBS,
-        "        self._sync_names(digest.algorithm)\n"
-        "        return blob\n",
+        "        self._sync_names(digest.algorithm)\n        return blob\n",
         "        return blob\n",
         (KILLS_AND_CUTS, CUTS),
     ),
