@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from lading.errors import InvalidArgument
+from lading.oci.transport.records import RecordsSocket
 
 
 class Tls(NamedTuple):
@@ -21,6 +22,7 @@ class Tls(NamedTuple):
 def context_of(tls: Tls) -> ssl.SSLContext:
     """Make what a connection begins with, or raise `InvalidArgument` for files that are none."""
     context = ssl.create_default_context()
+    context.sslsocket_class = RecordsSocket
     # As docker and containerd have it: what private authorities make is seldom that strict.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     for file in tls.authorities:
