@@ -1,5 +1,6 @@
 """The programs that a run starts, and that end with it."""
 
+import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,14 @@ def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
 
+def installed() -> dict[str, str]:
+    """The environment of programs: ours, but that Python keeps what it has compiled.
+
+    Whoever installs a package has its modules compiled, and so have we after the first round.
+    """
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+
 @contextmanager
 def started(
     command: Sequence[Word],
@@ -36,6 +45,8 @@ def started(
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Lend a running program, whose output is piped. It has ended when the block has."""
+    if environment is None:
+        environment = installed()
     _Signals.held_back = True
     try:
         program = subprocess.Popen(

@@ -1,6 +1,5 @@
 """The command's start: what everybody pays, for every verb."""
 
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -42,11 +41,9 @@ def rows(session: Session) -> Iterator[table.Row]:
 
 
 def _start(command: Sequence[str | Path], times: int) -> float:
-    # Whoever installs a package has its modules compiled, and so have we after the first round.
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     seconds = []
     for _ in range(times):
         started = time.perf_counter()
-        output_of(command, environment=environment)
+        output_of(command)
         seconds.append(time.perf_counter() - started)
     return median(seconds)
