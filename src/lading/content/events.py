@@ -8,17 +8,16 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Self
 
 from lading.model.digest import Digest
+from lading.model.value import Value
 
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Value):
     """Something that happened in a namespace; the empty name is for what concerns all of them."""
 
     namespace: str
@@ -28,7 +27,6 @@ class Event:
     """containerd's name for it, where it has one."""
 
 
-@dataclass(frozen=True, slots=True)
 class BlobCreated(Event):
     """A namespace has a blob that it had not."""
 
@@ -38,7 +36,6 @@ class BlobCreated(Event):
     topic: ClassVar[str] = "/content/create"
 
 
-@dataclass(frozen=True, slots=True)
 class BlobDeleted(Event):
     """Somebody deleted a blob from a namespace."""
 
@@ -47,7 +44,6 @@ class BlobDeleted(Event):
     topic: ClassVar[str] = "/content/delete"
 
 
-@dataclass(frozen=True, slots=True)
 class BlobsCollected(Event):
     """The collector deleted blobs from a namespace. A large collection says so piece by piece."""
 
@@ -56,7 +52,6 @@ class BlobsCollected(Event):
     topic: ClassVar[str] = "/content/collect"
 
 
-@dataclass(frozen=True, slots=True)
 class BytesDeleted(Event):
     """The collector deleted the bytes of blobs that no namespace had any more."""
 
@@ -66,7 +61,6 @@ class BytesDeleted(Event):
     topic: ClassVar[str] = "/content/bytes/delete"
 
 
-@dataclass(frozen=True, slots=True)
 class ImageCreated(Event):
     """An image was named."""
 
@@ -75,7 +69,6 @@ class ImageCreated(Event):
     topic: ClassVar[str] = "/images/create"
 
 
-@dataclass(frozen=True, slots=True)
 class ImageUpdated(Event):
     """An image was changed."""
 
@@ -84,7 +77,6 @@ class ImageUpdated(Event):
     topic: ClassVar[str] = "/images/update"
 
 
-@dataclass(frozen=True, slots=True)
 class ImageDeleted(Event):
     """An image was deleted."""
 
@@ -93,28 +85,24 @@ class ImageDeleted(Event):
     topic: ClassVar[str] = "/images/delete"
 
 
-@dataclass(frozen=True, slots=True)
 class NamespaceCreated(Event):
     """A namespace was made by name."""
 
     topic: ClassVar[str] = "/namespaces/create"
 
 
-@dataclass(frozen=True, slots=True)
 class NamespaceUpdated(Event):
     """A namespace's labels were set."""
 
     topic: ClassVar[str] = "/namespaces/update"
 
 
-@dataclass(frozen=True, slots=True)
 class NamespaceDeleted(Event):
     """A namespace was deleted."""
 
     topic: ClassVar[str] = "/namespaces/delete"
 
 
-@dataclass(frozen=True, slots=True)
 class LeaseCreated(Event):
     """A lease began."""
 
@@ -123,7 +111,6 @@ class LeaseCreated(Event):
     topic: ClassVar[str] = "/leases/create"
 
 
-@dataclass(frozen=True, slots=True)
 class LeaseDeleted(Event):
     """A lease was deleted. One that expires ends without a word."""
 
@@ -132,7 +119,6 @@ class LeaseDeleted(Event):
     topic: ClassVar[str] = "/leases/delete"
 
 
-@dataclass(frozen=True, slots=True)
 class IngestProgress(Event):
     """An ingest has grown. Said now and then, not with every write."""
 

@@ -6,17 +6,15 @@ less than before. A step that is lost costs nothing, since each one says where t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from lading.model.descriptor import Descriptor
+from lading.model.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Value):
     """Something that has happened in a transfer."""
 
 
-@dataclass(frozen=True, slots=True)
 class Resolved(Step):
     """A reference stands for this."""
 
@@ -24,21 +22,18 @@ class Resolved(Step):
     target: Descriptor
 
 
-@dataclass(frozen=True, slots=True)
 class Planned(Step):
     """More is known of what there is to move: each blob once, as its manifest is read."""
 
     blob: Descriptor
 
 
-@dataclass(frozen=True, slots=True)
 class Found(Step):
     """A blob is there already, whole; nothing of it is moved."""
 
     blob: Descriptor
 
 
-@dataclass(frozen=True, slots=True)
 class Mounted(Step):
     """The registry has taken a blob from another repository of its own."""
 
@@ -46,7 +41,6 @@ class Mounted(Step):
     source: str
 
 
-@dataclass(frozen=True, slots=True)
 class Begun(Step):
     """A blob begins to move, at `offset`: what is before that was moved by an earlier attempt."""
 
@@ -54,7 +48,6 @@ class Begun(Step):
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
 class Moved(Step):
     """So many bytes of a blob are where they should be. Said now and then, not for each write."""
 
@@ -62,7 +55,6 @@ class Moved(Step):
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
 class Restarted(Step):
     """A blob begins anew, at 0, since what was there could not be right."""
 
@@ -70,7 +62,6 @@ class Restarted(Step):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class Waiting(Step):
     """An attempt failed, and after a pause there will be another one."""
 
@@ -80,7 +71,6 @@ class Waiting(Step):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class Done(Step):
     """A blob is there, whole and verified. `moved` bytes came by this attempt."""
 

@@ -6,7 +6,6 @@ The Any names its message without a host before it, as containerd's does.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from google.protobuf.any_pb2 import Any as Packed
@@ -49,7 +48,6 @@ _KINDS: Final[dict[str, type[Message]]] = {
 """The messages that we can read, by their full names."""
 
 
-@dataclass(frozen=True, slots=True)
 class PassedOn(events.Event):
     """What a client has told, for the other clients."""
 

@@ -3,7 +3,6 @@
 import logging
 import posixpath
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -100,6 +99,8 @@ def _certificates(folder: Path) -> Tls:
 
 
 def _read_file(file: Path, text: bytes, own: Host) -> tuple[Host, ...]:
+    import tomllib  # noqa: PLC0415 - few have such a file
+
     try:
         tables = tomllib.loads(text.decode())
     except (ValueError, RecursionError) as error:
