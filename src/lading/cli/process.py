@@ -1,5 +1,7 @@
 """What the command needs of its process: signals, standard streams, and an exit."""
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -10,13 +12,26 @@ from lading.cli.outcome import Interrupted, Outcome, say
 from lading.cli.program import program
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_YOUNG_LIMIT = 50_000
+"""Objects that are made before anybody looks for garbage among them."""
 
 
 def main() -> NoReturn:
     """Run the command line of this process and exit with a code of `outcome`."""
+    _spare_searches()
     _listen_to_signals()
     _open_streams()
     program.main()
+
+
+def _spare_searches() -> None:
+    """Have Python look for garbage seldom, and not at all at the end.
+
+    Modules that are loaded are none, and were searched two hundred times; at its end a process
+    is freed as a whole. That was a sixth of a short command.
+    """
+    gc.set_threshold(_YOUNG_LIMIT)
+    atexit.register(gc.freeze)
 
 
 def _listen_to_signals() -> None:
