@@ -30,6 +30,7 @@ from lading.oci.leasing import PullLease
 from lading.oci.progress import Begun, Done, Found, Moved, Planned, Resolved, Waiting
 from lading.oci.transport.patience import Patience
 from tests.oci.pulls import Watched, client, described, digests_in, index_of, target_of
+from tests.oci.scripted import Says
 from tests.support.certificates import Authority
 from tests.support.lies import BEFORE, Always, Cut, Fault, Stall, Status
 from tests.support.link import link
@@ -96,6 +97,46 @@ def test_a_store_without_names_gets_the_blobs(pull, content):
     assert pull(content) == target_of(LARGE)
     assert digests_in(content) == sorted(LARGE.blobs)
     assert content.read(Digest(LAYER)) == LARGE.layers[0]
+
+
+@pytest.mark.parametrize(
+    ("large", "options", "expected"),
+    [(10, {}, 3), (11, {}, 6), (10, {"blobs_at_once": 2}, 2), (11, {"blobs_at_once": 2}, 2)],
+)
+def test_small_blobs_are_more_at_once_than_large_ones_where_nobody_has_said_how_many(
+    serve, content, monkeypatch, *, large, options, expected
+):
+    monkeypatch.setattr(pulling, "LARGE", large)
+    layers = {digest(layer): layer for layer in (bytes([n]) * 10 for n in range(6))}
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": described(OCI_CONFIG, b"{}"),
+            "layers": [described(OCI_LAYER, layer) for layer in layers.values()],
+        }
+    ).encode()
+    together, guard = threading.Barrier(expected, timeout=10), threading.Lock()
+    now = most = 0
+
+    def answer(asked):
+        nonlocal now, most
+        if "/manifests/" in asked.path:
+            return Says(200, {"Content-Type": OCI_MANIFEST}, manifest)
+        layer = layers.get(asked.path.rpartition("/")[2])
+        if layer is not None:
+            with guard:
+                now += 1
+                most = max(most, now)
+            together.wait()
+            with guard:
+                now -= 1
+        return Says(200, {}, b"{}" if layer is None else layer)
+
+    server = serve(answer)
+    with client(**options) as registry:
+        registry.pull(f"{server.host}/{NAME}", into=content)
+    assert most == expected
 
 
 def test_a_namespace_gets_labels_and_a_name_and_no_lease_is_left(pull, namespace, reference):

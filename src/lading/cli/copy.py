@@ -38,7 +38,7 @@ def command(
     *,
     platform: "Platforms",
     referrers: bool,
-    at_once: int,
+    at_once: int | None,
     registry: RegistryOptions,
     progress: str,
 ) -> None:

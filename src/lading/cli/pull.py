@@ -37,7 +37,7 @@ def command(
     *,
     name: str | None,
     platform: Platforms,
-    at_once: int,
+    at_once: int | None,
     streams: int,
     registry: RegistryOptions,
     progress: str,

@@ -39,7 +39,7 @@ def command(
     target: str | None,
     *,
     platform: "Platforms",
-    at_once: int,
+    at_once: int | None,
     registry: RegistryOptions,
     progress: str,
 ) -> None:

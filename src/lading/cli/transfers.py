@@ -190,9 +190,7 @@ def at_once_option(function: Decorated) -> Decorated:
         "--at-once",
         type=click.IntRange(1, AT_ONCE_LIMIT),
         metavar="N",
-        default=3,
-        show_default=True,
-        help="How many blobs to move at once.",
+        help="How many blobs to move at once. Default: 3; to pull small ones, 6.",
     )(function)
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lading.oci.uploads.sessions import UploadSessions
 
 BLOBS_AT_ONCE = 3
+"""By default; a pull has more of them at once where they are small."""
 STREAMS = 6
 """Connections that one large blob may take, where one alone is slow."""
 
@@ -57,10 +58,13 @@ class RegistryClient:
         hosts: Hosts | None = None,
         patience: Patience | None = None,
         uploads: Path | None = None,
-        blobs_at_once: int = BLOBS_AT_ONCE,
+        blobs_at_once: int | None = None,
         streams: int = STREAMS,
     ) -> None:
-        """`uploads` is the folder that remembers pushes; by default one of this user's state."""
+        """`uploads` is the folder that remembers pushes; by default one of this user's state.
+
+        By default three blobs are moved at once, or six where they are small and are pulled.
+        """
         self._patience = patience or Patience()
         self._http = Http(self._patience)
         self._hosts = hosts or Hosts()
@@ -172,7 +176,7 @@ class RegistryClient:
             source=source,
             platform=platform,
             sessions=self._sessions,
-            blobs_at_once=self._blobs_at_once,
+            blobs_at_once=self._blobs_at_once or BLOBS_AT_ONCE,
             progress=progress,
         )
 
@@ -200,7 +204,7 @@ class RegistryClient:
             parsed_target,
             platform=platform,
             sessions=self._sessions,
-            blobs_at_once=self._blobs_at_once,
+            blobs_at_once=self._blobs_at_once or BLOBS_AT_ONCE,
             referrers=referrers,
             progress=progress,
         )

@@ -8,8 +8,10 @@ way; a pull that fails leaves it for the next one.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from functools import partial
+from threading import BoundedSemaphore
 
 from lading.content.catalog import Images, Scope
 from lading.content.store import NO_LABELS, ContentStore, Labels
@@ -36,6 +38,9 @@ from lading.oci.registry.origins import origins_of
 from lading.oci.registry.remote import Remote
 from lading.oci.registry.resolving import manifest, resolve
 
+LARGE = 4 << 20
+"""Bytes from which on a blob keeps cores and disk busy; a smaller one mostly waits for them."""
+LARGE_AT_ONCE, SMALL_AT_ONCE = 3, 6
 _PASSES = 8
 """How often a pull begins to store anew, since another one of the same has ended its lease."""
 
@@ -47,7 +52,7 @@ def pull_image(
     into: ContentStore,
     platform: Platforms,
     name: str | None = None,
-    blobs_at_once: int,
+    blobs_at_once: int | None,
     streams: int,
     progress: Progress = nobody,
 ) -> Descriptor:
@@ -109,12 +114,13 @@ class _Pull(Crew):
     """Those who pull from a repository."""
 
     def __init__(
-        self, remote: Remote, progress: Progress, blobs_at_once: int, streams: int
+        self, remote: Remote, progress: Progress, blobs_at_once: int | None, streams: int
     ) -> None:
         super().__init__(progress, remote.patience)
         self._remote = copy(remote)
         self._remote.patience, self._remote.progress = self.patience, self.tell
-        self._at_once, self._streams = blobs_at_once, streams
+        self._at_once, self._streams = blobs_at_once or SMALL_AT_ONCE, streams
+        self._large = BoundedSemaphore(blobs_at_once or LARGE_AT_ONCE)
 
     def read(self, target: Descriptor, platform: Platforms, store: ContentStore) -> Graph:
         """Read all manifests, those that are there from the store."""
@@ -129,7 +135,7 @@ class _Pull(Crew):
     def bring(self, graph: Graph, store: ContentStore, lease: PullLease | None = None) -> None:
         """Bring the blobs, and then the manifests."""
         self.work(
-            lambda blob: self._fetch(blob, store, self._labels(store, blob)),
+            partial(self._fetch_in_turn, store),
             # The largest first: begun last, it would be waited for while nothing else moves.
             sorted(graph.blobs, key=lambda blob: blob.size, reverse=True),
             at_once=self._at_once,
@@ -143,6 +149,13 @@ class _Pull(Crew):
     def fetch_one(self, blob: Descriptor, store: ContentStore, labels: Labels | None) -> None:
         """Bring one blob as it is."""
         self.work(lambda blob: self._fetch(blob, store, labels), [blob], at_once=1)
+
+    def _fetch_in_turn(self, store: ContentStore, blob: Descriptor) -> None:
+        # Whoever waits here waits for others of the crew, who end when it is stopped.
+        turn: AbstractContextManager[object] = self._large if blob.size >= LARGE else nullcontext()
+        with turn:
+            self.check()
+            self._fetch(blob, store, self._labels(store, blob))
 
     def _fetch(self, blob: Descriptor, store: ContentStore, labels: Labels | None) -> None:
         fetch(
