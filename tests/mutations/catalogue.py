@@ -1,6 +1,6 @@
 """All mutations."""
 
-from tests.mutations import of_archives, of_content, of_transfers
+from tests.mutations import of_archives, of_content, of_http2, of_transfers
 
 MUTATIONS = (
     *of_transfers.WRITING,
@@ -11,4 +11,7 @@ MUTATIONS = (
     *of_content.ENDING,
     *of_archives.READING,
     *of_archives.WRITING,
+    *of_http2.TURNS,
+    *of_http2.FLOW,
+    *of_http2.REFUSING,
 )

@@ -2,7 +2,7 @@
 
     lock    PATH.lock, held by flock for as long as the daemon lives, says whose the path is
     look    what lies there is refused if somebody answers, or if it is no socket
-    bind    grpc does, and only we may connect, from the first moment on
+    bind    the server does, and only we may connect, from the first moment on
     end     the socket goes, then the lock's file, then the lock
 
 A daemon that was killed leaves its socket and its lock's file, and the kernel frees the lock: the
@@ -51,7 +51,7 @@ class SocketPath:
     def binding(self) -> Iterator[None]:
         """Have whoever binds the path in this block make a socket that is ours alone.
 
-        grpc takes away a socket that lies there, and makes a new one by the process's mask; to
+        The server takes away a socket that lies there, and makes one by the process's mask; to
         narrow it later would leave a moment in which others may connect.
         """
         before = os.umask(0o177)
@@ -65,8 +65,8 @@ class SocketPath:
         """Take the socket away, if there is one, and let go of the path. Safe to call twice."""
         if self._lock < 0:
             return
-        # grpc takes its socket away; this is for one that it has left. What somebody else has put
-        # there meanwhile is not ours to take.
+        # The server takes its socket away; this is for one that it has left. What somebody else has
+        # put there meanwhile is not ours to take.
         with contextlib.suppress(OSError):
             if self._bound and os.path.samestat(self.path.lstat(), self._bound):
                 self.path.unlink()

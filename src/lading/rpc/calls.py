@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import grpc
+from lading.rpc.http2.stream import Stream
 
 _LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.05
@@ -29,7 +29,7 @@ class Watch:
 
     __slots__ = ("context", "has_heard", "is_endless", "since")
 
-    def __init__(self, context: grpc.ServicerContext) -> None:
+    def __init__(self, context: Stream) -> None:
         self.context = context
         self.has_heard = False
         self.since: float | None = None
@@ -73,7 +73,7 @@ class Calls:
         self._watches: set[Watch] = set()
 
     @contextmanager
-    def entered(self, context: grpc.ServicerContext) -> Iterator[Watch]:
+    def entered(self, context: Stream) -> Iterator[Watch]:
         """Watch a call while the block runs."""
         watch = Watch(context)
         with self._guard:
@@ -124,6 +124,11 @@ class Workers(ThreadPoolExecutor):
         self._taken = 0
         self._open = True
         self._shedder: threading.Thread | None = None
+
+    @property
+    def are_wanted(self) -> bool:
+        """Whether there is more to do than there are threads."""
+        return self._taken > self._limit
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Answer a call as soon as a thread is free."""

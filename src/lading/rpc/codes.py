@@ -7,9 +7,9 @@ facts; for whoever does not look, it is not there.
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -43,6 +43,16 @@ _CODES: Final = {
 Facts = dict[str, Any]
 
 
+class Context(Protocol):
+    """A call that can be ended."""
+
+    def set_trailing_metadata(self, metadata: Sequence[tuple[str, str | bytes]], /) -> None:
+        """Have this go with the status."""
+
+    def abort(self, code: grpc.StatusCode, details: str, /) -> NoReturn:
+        """End the call with a status."""
+
+
 def code_of(error: errors.Error) -> grpc.StatusCode:
     """The status code of a condition: that of the second level of our errors."""
     for ancestor in type(error).__mro__:
@@ -51,7 +61,7 @@ def code_of(error: errors.Error) -> grpc.StatusCode:
     return grpc.StatusCode.UNKNOWN
 
 
-def aborted(context: grpc.ServicerContext, error: errors.Error) -> NoReturn:
+def aborted(context: Context, error: errors.Error) -> NoReturn:
     """End a call with one of our errors."""
     code, facts = code_of(error), _facts(error)
     left = TRAILERS_LIMIT if facts is None else TRAILERS_LIMIT - _in_base64(facts.ByteSize())

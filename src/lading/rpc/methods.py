@@ -1,8 +1,7 @@
 """What every call has in common: who asks, how a request is read, how a failure is told.
 
-A service only says what its calls do. Every method is registered as one with a stream of requests,
-whatever its kind, which is the same on the wire: so a call is watched from its first moment on,
-before its request has come.
+A service only says what its calls do. Whatever its kind, a method is given the client's messages
+one by one, and gives its own: on the wire all kinds are the same.
 """
 
 import logging
@@ -18,12 +17,13 @@ from lading.content.catalog import Catalog, Scope
 from lading.errors import Error, FailedPrecondition, InvalidArgument
 from lading.rpc.calls import Calls, Watch
 from lading.rpc.codes import aborted, code_of
+from lading.rpc.http2.stream import Handler, Stream
 
 _LOG = logging.getLogger("lading.rpc")
 NAMESPACE = "containerd-namespace"
 LEASE = "containerd-lease"
 Request = TypeVar("Request", bound=Message)
-Behaviour = Callable[[grpc.ServicerContext, Iterator[bytes], Watch], Any]
+Behaviour = Callable[[Stream, Iterator[bytes], Watch], Any]
 
 
 class Call:
@@ -31,7 +31,7 @@ class Call:
 
     __slots__ = ("catalog", "context", "facts", "lease", "pinned")
 
-    def __init__(self, catalog: Catalog, context: grpc.ServicerContext, pinned: str | None) -> None:
+    def __init__(self, catalog: Catalog, context: Stream, pinned: str | None) -> None:
         self.catalog, self.context, self.pinned = catalog, context, pinned
         self.facts: dict[str, object] = {}
         """What the log says of the call besides."""
@@ -131,18 +131,19 @@ def first(messages: Iterator[bytes]) -> bytes:
 
 
 class Dispatch:
-    """Handlers for grpc: one service's methods, for one listener."""
+    """Handlers for the server: one service's methods, for one listener."""
 
     def __init__(self, catalog: Catalog, calls: Calls, pinned: str | None) -> None:
         self._catalog, self._calls, self._pinned = catalog, calls, pinned
 
-    def handlers(self, service: Service) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
-        """What grpc calls for each method."""
+    def handlers(self, service: Service) -> dict[str, Handler]:
+        """What answers each method, by its name."""
         return {
-            name: (
-                grpc.stream_unary_rpc_method_handler(self._one(name, service, method))
+            name: Handler(
+                method.answers_once,
+                self._one(name, service, method)
                 if method.answers_once
-                else grpc.stream_stream_rpc_method_handler(self._many(name, service, method))
+                else self._many(name, service, method),
             )
             for name, method in service.methods().items()
         }
@@ -150,7 +151,7 @@ class Dispatch:
     def _one(self, name: str, service: Service, method: Method) -> Any:
         path = f"{service.name}/{name}"
 
-        def answer(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        def answer(messages: Iterator[bytes], context: Stream) -> bytes:
             with self._answering(path, method, context) as (call, watch):
                 answered: bytes = method.run(call, watch.heard(messages), watch)
             return answered
@@ -160,7 +161,7 @@ class Dispatch:
     def _many(self, name: str, service: Service, method: Method) -> Any:
         path = f"{service.name}/{name}"
 
-        def answer(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        def answer(messages: Iterator[bytes], context: Stream) -> Iterator[bytes]:
             with self._answering(path, method, context) as (call, watch):
                 yield from watch.said(method.run(call, watch.heard(messages), watch))
 
@@ -168,7 +169,7 @@ class Dispatch:
 
     @contextmanager
     def _answering(
-        self, path: str, method: Method, context: grpc.ServicerContext
+        self, path: str, method: Method, context: Stream
     ) -> Iterator[tuple[Call, Watch]]:
         """Watch a call while the block answers it, and tell how it ended."""
         call = Call(self._catalog, context, self._pinned)

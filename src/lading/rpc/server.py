@@ -1,20 +1,17 @@
 """Server: services behind one listener."""
 
-from collections.abc import Sequence
-
-import grpc
+import ssl
+import threading
+from collections.abc import Callable, Sequence
 
 from lading.content.catalog import Catalog
-from lading.errors import Unavailable
 from lading.rpc.calls import Calls, Workers
+from lading.rpc.http2.connection import STREAMS_LIMIT
+from lading.rpc.http2.server import Http2Server
+from lading.rpc.http2.stream import MESSAGE_LIMIT
 from lading.rpc.methods import Dispatch, Service
 
-MESSAGE_LIMIT = 16 << 20
-"""Bytes of a message, either way: containerd's."""
-STREAMS_LIMIT = 256
-"""Calls of one connection at a time; a client waits with the rest."""
-CALLS_LIMIT = 8192
-"""Calls that are answered or wait for a thread; the next one is told ResourceExhausted."""
+__all__ = ["MESSAGE_LIMIT", "STREAMS_LIMIT", "Server"]
 
 
 class Server:
@@ -30,35 +27,17 @@ class Server:
     ) -> None:
         self.calls = Calls()
         self._workers = Workers(workers, self.calls)
-        self._server = grpc.server(
-            self._workers,
-            maximum_concurrent_rpcs=CALLS_LIMIT,
-            options=(
-                ("grpc.max_receive_message_length", MESSAGE_LIMIT),
-                ("grpc.max_send_message_length", MESSAGE_LIMIT),
-                ("grpc.max_concurrent_streams", STREAMS_LIMIT),
-                ("grpc.so_reuseport", 0),
-            ),
-        )
         dispatch = Dispatch(catalog, self.calls, pinned)
-        self._server.add_generic_rpc_handlers(
-            tuple(
-                grpc.method_handlers_generic_handler(service.name, dispatch.handlers(service))
-                for service in services
-            )
-        )
+        handlers = {
+            f"/{service.name}/{name}": handler
+            for service in services
+            for name, handler in dispatch.handlers(service).items()
+        }
+        self._server = Http2Server(handlers, self._workers)
 
-    def listen(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
+    def listen(self, address: str, tls: Callable[[], ssl.SSLContext] | None = None) -> int:
         """Bind `unix:PATH` or `HOST:PORT`, and give the port; `Unavailable` where that fails."""
-        try:
-            port = (
-                self._server.add_insecure_port(address)
-                if credentials is None
-                else self._server.add_secure_port(address, credentials)
-            )
-        except RuntimeError as error:
-            raise Unavailable(f"cannot listen on {address}: {error}") from error
-        return port
+        return self._server.listen(address, tls)
 
     def start(self) -> None:
         """Begin to answer."""
@@ -69,7 +48,9 @@ class Server:
 
         Every writer is closed when this returns, its bytes kept at their offset.
         """
-        stopped = self._server.stop(grace)
+        ending = threading.Thread(target=self._server.stop, args=(grace,))
+        ending.start()
         self.calls.end_endless()
-        stopped.wait()
+        ending.join()
         self._workers.shutdown(wait=True)
+        self._server.close()

@@ -4,8 +4,11 @@ What grpcio-health-checking and grpcio-reflection answer, called as our own serv
 bounded, and shed when all threads are taken.
 """
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
+from typing import cast
 
+import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
@@ -15,7 +18,14 @@ from lading.rpc.calls import Watch
 from lading.rpc.methods import Call, Method, exchange, first, read, unary
 
 _SERVING: int = health_pb2.HealthCheckResponse.SERVING
+_TELLING_SECONDS = 1.0
+"""How long a watcher that reads nothing may hold up an end."""
 _NOT_SERVING: int = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def _asked(call: Call) -> grpc.ServicerContext:
+    """The call as grpcio's own servicers ask of it: whether it lasts, and to be told when not."""
+    return cast("grpc.ServicerContext", call.context)
 
 
 class Health:
@@ -30,6 +40,9 @@ class Health:
         self._servicer = health.HealthServicer(experimental_non_blocking=False)
         self._names = {health.OVERALL_HEALTH}
         self._state = _NOT_SERVING
+        self._told = threading.Condition()
+        self._watchers: dict[Watch, int | None] = {}
+        """Who watches, and what each was told last."""
         self._say(self._state)
 
     def cover(self, names: Iterable[str]) -> None:
@@ -42,8 +55,13 @@ class Health:
         self._say(_SERVING)
 
     def end(self) -> None:
-        """Say that it is not, any more."""
+        """Say that it is not, any more. Whoever watches, and reads, has been told afterwards."""
         self._say(_NOT_SERVING)
+        with self._told:
+            self._told.wait_for(
+                lambda: all(state == _NOT_SERVING for state in self._watchers.values()),
+                _TELLING_SECONDS,
+            )
 
     def _say(self, state: int) -> None:
         self._state = state
@@ -58,17 +76,27 @@ class Health:
         }
 
     def _check(self, call: Call, request: health_pb2.HealthCheckRequest) -> Message:
-        return self._servicer.Check(self._known(request), call.context)
+        return self._servicer.Check(self._known(request), _asked(call))
 
     def _watch(self, call: Call, requests: Iterator[bytes], watch: Watch) -> Iterator[bytes]:
         request = read(health_pb2.HealthCheckRequest, first(requests))
         watch.is_endless = True
         # The servicer never forgets a name that somebody has watched.
-        answers = self._servicer.Watch(self._known(request), call.context)
+        answers = self._servicer.Watch(self._known(request), _asked(call))
         if not call.context.is_active():
             return  # nobody would end the waiting
-        for answer in watch.heard(answers):
-            yield answer.SerializeToString()
+        with self._told:
+            self._watchers[watch] = None
+        try:
+            for answer in watch.heard(answers):
+                yield answer.SerializeToString()
+                with self._told:
+                    self._watchers[watch] = answer.status
+                    self._told.notify_all()
+        finally:
+            with self._told:
+                del self._watchers[watch]
+                self._told.notify_all()
 
     def _known(self, request: health_pb2.HealthCheckRequest) -> health_pb2.HealthCheckRequest:
         if request.service not in self._names:
@@ -90,5 +118,5 @@ class ReflectionService:
 
     def _info(self, call: Call, messages: Iterator[bytes]) -> Iterator[bytes]:
         requests = (read(reflection_pb2.ServerReflectionRequest, data) for data in messages)
-        for answer in self._servicer.ServerReflectionInfo(requests, call.context):
+        for answer in self._servicer.ServerReflectionInfo(requests, _asked(call)):
             yield answer.SerializeToString()

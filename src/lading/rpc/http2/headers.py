@@ -1,0 +1,202 @@
+"""What the headers of a call say, and those of its answer.
+
+Requests are read by the library `hpack`, which keeps the table that a connection's headers refer
+to. Answers are so few and so small that they refer to no table: literals, never indexed later.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+import grpc
+from hpack import Decoder, HPACKError
+
+from lading.rpc.http2 import frames
+from lading.rpc.http2.frames import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, Fault
+
+LIST_LIMIT: Final = 64 << 10
+"""Bytes of all headers of a call, as RFC 9113 §6.5.2 counts them."""
+Metadata = tuple[tuple[str, str | bytes], ...]
+_UNITS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_TIMEOUT_DIGITS: Final = 8
+_OWN: Final = frozenset(
+    {"te", "content-type", "grpc-timeout", "grpc-encoding", "grpc-accept-encoding"}
+)
+_SEVEN: Final = 0x7F
+_PLAIN: Final = frozenset(range(0x20, _SEVEN)) - {ord("%")}
+"""What goes as it is in a grpc-message."""
+
+
+class Refusal(NamedTuple):
+    """A request that is no call: an HTTP status, or a gRPC status with 200."""
+
+    http: int
+    code: grpc.StatusCode
+    reason: str
+
+
+class Opening(NamedTuple):
+    """What opens a call."""
+
+    path: str
+    metadata: Metadata
+    seconds: float | None
+    """How long its client waits for it; None for as long as it takes."""
+
+
+class Reader:
+    """Reads the headers of one connection, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._decoder = Decoder(LIST_LIMIT)
+        self._last: tuple[bytes, Opening | Refusal] | None = None
+
+    def read(self, block: bytes) -> Opening | Refusal:
+        """What a block says; `Fault` if it cannot be read, after which no later one can be."""
+        # Whoever calls again and again says the same, by nothing but indices into the table, and
+        # those leave the table as it is.
+        if self._last and self._last[0] == block:
+            return self._last[1]
+        try:
+            fields = self._decoder.decode(block, raw=True)
+        except HPACKError as error:
+            code = ENHANCE_YOUR_CALM if "large" in str(error) else COMPRESSION_ERROR
+            raise Fault(code, "headers that cannot be read") from error
+        found = _opening(fields)
+        self._last = (block, found) if _is_indices(block) else None
+        return found
+
+
+def _is_indices(block: bytes) -> bool:
+    """Whether each field is one byte, an index; what else there is might change the table."""
+    return all(byte & 0x80 and byte & _SEVEN != _SEVEN for byte in block)
+
+
+class _BrokenError(Exception):
+    """A request that breaks HTTP's rules, or gRPC's."""
+
+
+class _Fields:
+    """The headers of a request, by whose they are."""
+
+    def __init__(self) -> None:
+        self.http: dict[bytes, bytes] = {}
+        self.grpc: dict[str, str] = {}
+        self.metadata: list[tuple[str, str | bytes]] = []
+
+    def take(self, name: bytes, value: bytes) -> None:
+        """Take one."""
+        if name.startswith(b":"):
+            if self.metadata or self.grpc or name in self.http:
+                raise _BrokenError("pseudo-headers out of place")
+            self.http[name] = value
+            return
+        key = name.decode("latin-1")
+        if key != key.lower():
+            raise _BrokenError("a header's name in capitals")
+        if key in _OWN:
+            self.grpc[key] = value.decode("latin-1")
+        elif key.endswith("-bin"):
+            self.metadata += ((key, _from_base64(part)) for part in value.split(b","))
+        else:
+            self.metadata.append((key, value.decode("latin-1")))
+
+
+def _opening(fields: Iterable[tuple[bytes, bytes]]) -> Opening | Refusal:
+    found = _Fields()
+    try:
+        for name, value in fields:
+            found.take(name, value)
+        seconds = _seconds(found.grpc.get("grpc-timeout"))
+    except _BrokenError as error:
+        return Refusal(400, grpc.StatusCode.INTERNAL, str(error))
+    if not found.grpc.get("content-type", "").startswith("application/grpc"):
+        return Refusal(415, grpc.StatusCode.UNKNOWN, "this is a server of gRPC")
+    if found.http.get(b":method") != b"POST":
+        return Refusal(405, grpc.StatusCode.INTERNAL, "a call is a POST")
+    if found.grpc.get("grpc-encoding", "identity") != "identity":
+        return Refusal(200, grpc.StatusCode.UNIMPLEMENTED, "send messages without compression")
+    path = found.http.get(b":path", b"").decode("latin-1")
+    return Opening(path, tuple(found.metadata), seconds)
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    digits, unit = text[:-1], text[-1:]
+    is_number = digits.isascii() and digits.isdecimal() and len(digits) <= _TIMEOUT_DIGITS
+    if not is_number or unit not in _UNITS:
+        raise _BrokenError("grpc-timeout is no time")
+    return int(digits) * _UNITS[unit]
+
+
+def _from_base64(text: bytes) -> bytes:
+    text = text.strip()
+    try:
+        return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+    except binascii.Error as error:
+        raise _BrokenError("a binary header is not in base64") from error
+
+
+# Answers
+
+
+def _literal(name: bytes, value: bytes) -> bytes:
+    return b"\x00" + _sized(name) + _sized(value)
+
+
+def _sized(text: bytes) -> bytes:
+    size = len(text)
+    if size < _SEVEN:
+        return bytes((size,)) + text
+    size -= _SEVEN
+    head = bytearray((_SEVEN,))
+    while size > _SEVEN:
+        head.append(size & _SEVEN | 0x80)
+        size >>= 7
+    head.append(size)
+    return bytes(head) + text
+
+
+_STATUS_200: Final = b"\x88"  # an index into the static table (RFC 7541 appendix A)
+BEGINNING: Final = _STATUS_200 + _literal(b"content-type", b"application/grpc")
+"""The headers of every answer."""
+_CODES: Final = {
+    code: _literal(b"grpc-status", str(code.value[0]).encode()) for code in grpc.StatusCode
+}
+DONE: Final = _CODES[grpc.StatusCode.OK]
+"""The trailers of an answer that went well and has nothing to add."""
+
+
+def trailers(
+    code: grpc.StatusCode, message: str, metadata: Sequence[tuple[str, str | bytes]]
+) -> bytes:
+    """The trailers of an answer."""
+    parts = [_CODES[code]]
+    if message:
+        parts.append(_literal(b"grpc-message", _percent_encoded(message)))
+    for key, value in metadata:
+        data = base64.b64encode(value).rstrip(b"=") if isinstance(value, bytes) else value.encode()
+        parts.append(_literal(key.encode(), data))
+    return b"".join(parts)
+
+
+def refused(number: int, refusal: Refusal, *, ends: bool) -> bytes:
+    """The whole answer to what is no call; it `ends` where its client has said all."""
+    status = _literal(b":status", str(refusal.http).encode())
+    kind = _literal(b"content-type", b"application/grpc")
+    accepts = _literal(b"grpc-accept-encoding", b"identity")
+    fields = status + kind + accepts + trailers(refusal.code, refusal.reason, ())
+    flags = frames.END_HEADERS | frames.END_STREAM
+    answer = frames.head(frames.HEADERS, flags, number, len(fields)) + fields
+    return answer if ends else answer + frames.reset(number, frames.NO_ERROR)
+
+
+def _percent_encoded(message: str) -> bytes:
+    if message.isascii() and message.isprintable() and "%" not in message:
+        return message.encode()
+    return b"".join(
+        bytes((byte,)) if byte in _PLAIN else b"%%%02X" % byte
+        for byte in message.encode(errors="backslashreplace")
+    )

@@ -1,0 +1,83 @@
+"""The messages of a call: each has five bytes before it, a flag and its size."""
+
+import struct
+from typing import Final, cast
+
+import grpc
+
+PREFIX: Final = struct.Struct(">BI")
+PREFIX_SIZE: Final = PREFIX.size
+
+
+class BadMessage(Exception):
+    """A message that ends its call: with this code, and this sentence."""
+
+    def __init__(self, code: grpc.StatusCode, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class Assembly:
+    """Puts messages together out of what comes. Used by one thread at a time."""
+
+    __slots__ = ("_limit", "_message", "_prefix", "_whole")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._prefix = b""
+        self._message: bytearray | None = None
+        """As much of it as has come: what a client only announces takes no memory."""
+        self._whole = 0
+
+    @property
+    def is_between(self) -> bool:
+        """Whether no message has begun that has not ended."""
+        return self._message is None and not self._prefix
+
+    @property
+    def missing(self) -> int:
+        """How many bytes the message that has begun still lacks."""
+        return 0 if self._message is None else self._whole - len(self._message)
+
+    def take(self, data: memoryview) -> list[bytes]:
+        """The messages that these bytes complete; `BadMessage` for one that we do not take."""
+        whole: list[bytes] = []
+        while data:
+            message = self._message
+            if message is None:
+                if self._prefix or len(data) < PREFIX_SIZE:
+                    lacks = PREFIX_SIZE - len(self._prefix)
+                    self._prefix += data[:lacks]
+                    data = data[lacks:]
+                    if len(self._prefix) < PREFIX_SIZE:
+                        break
+                    size = self._size(*PREFIX.unpack(self._prefix))
+                    self._prefix = b""
+                else:
+                    size = self._size(*PREFIX.unpack_from(data))
+                    data = data[PREFIX_SIZE:]
+                if size <= len(data):
+                    whole.append(bytes(data[:size]))
+                    data = data[size:]
+                else:
+                    self._message, self._whole = bytearray(data), size
+                    break
+                continue
+            part = data[: self._whole - len(message)]
+            message += part
+            data = data[len(part) :]
+            if len(message) == self._whole:
+                # Nobody changes it any more, and to copy a mebibyte for its type is too much.
+                whole.append(cast("bytes", message))
+                self._message = None
+        return whole
+
+    def _size(self, flag: int, size: int) -> int:
+        if flag:
+            raise BadMessage(grpc.StatusCode.UNIMPLEMENTED, "send messages without compression")
+        if size > self._limit:
+            raise BadMessage(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"a message of {size} bytes; {self._limit} are taken at most",
+            )
+        return size
