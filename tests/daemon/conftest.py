@@ -65,6 +65,10 @@ class Running:
         # Somebody has to go on reading, or the pipe fills up.
         self._lines.extend(self.process.stderr)
 
+    def join(self):
+        """Wait until all that it said is read, when it has ended."""
+        self._reader.join()
+
     def addresses(self):
         """Wait until it is ready; where it listens, as gRPC writes it."""
         line = self.process.stdout.readline().decode()
@@ -107,8 +111,10 @@ def launch(environment, folder):
             } | settings
             line = [*COMMAND, *(os.fspath(word) for word in words)]
             process = stack.enter_context(subprocess.Popen(line, **settings))
+            running = Running(process)
+            stack.callback(running.join)  # nobody may read from a pipe while it is closed
             stack.callback(process.kill)
-            return Running(process)
+            return running
 
         yield launch_it
 
