@@ -12,8 +12,9 @@ from lading.stores.local.store import LocalStore
 from tests.conformance.contract import StoreContract
 from tests.conformance.labels import LabelContract
 from tests.conformance.samples import put, sample
+from tests.support.certificates import Authority
 from tests.support.containerd import running_containerd
-from tests.support.served import served
+from tests.support.served import served, served_by_tls
 
 _NUMBERS = itertools.count()
 
@@ -65,6 +66,25 @@ class TestRemoteStoreByStreams(RemoteStores, StoreContract, LabelContract):
             with pytest.raises(NotFound) as caught:
                 file.read(10)
         assert caught.value.what == Digest.of(data)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.mark.slow
+class TestRemoteStoreByTls(TestRemoteStoreByStreams):
+    """Over TCP, with the certificates of both ends."""
+
+    @pytest.fixture
+    def address(self, tmp_path, authority):
+        root = LocalStore(tmp_path / "root")
+        with (
+            Metadata(f"sqlite:///{tmp_path}/metadata.db", content=root) as catalog,
+            served_by_tls(catalog, catalog.events, authority) as address,
+        ):
+            yield address
 
 
 @pytest.fixture(scope="module")
