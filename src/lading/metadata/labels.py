@@ -9,6 +9,7 @@ from lading.content.store import NO_LABELS, Labels
 
 EXPIRE = "containerd.io/gc.expire"
 _encoded = json.JSONEncoder(sort_keys=True).encode
+_decoded = json.JSONDecoder().raw_decode  # `loads` looks for blanks around it, for as long again
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -25,7 +26,7 @@ def to_row(labels: Mapping[str, str]) -> str:
 
 def from_row(text: str) -> Labels:
     """Read labels."""
-    return MappingProxyType(json.loads(text)) if text else NO_LABELS
+    return MappingProxyType(_decoded(text)[0]) if text else NO_LABELS
 
 
 def changed(old: str, labels: Mapping[str, str], *, replace: bool) -> str:
