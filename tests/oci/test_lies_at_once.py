@@ -125,7 +125,8 @@ def test_a_range_beside_others_may_be_a_lie(lie, told, registry, soon, tmp_path)
     check_is_whole(store, LARGE)
     sent = sum(each.sent for each in registry.asked(f"GET {NAME}"))
     assert sent < 12 * len(LAYER)
-    assert max(len(registry.asked(f"GET {NAME} range")), 1) < 60
+    # Four mebibytes in pieces of 90,000 bytes are 47, and some of them are asked for twice.
+    assert len(registry.asked(f"GET {NAME} range")) < 2 * 47
 
 
 MANY = image(*({f"{number}": random.Random(number).randbytes(MIB)} for number in range(100)))  # noqa: S311 - the same bytes each time

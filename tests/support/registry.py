@@ -10,14 +10,18 @@ It lets everybody in over plain http, unless it is told otherwise: `passwords` f
 import contextlib
 import gzip
 import hashlib
+import http.client
 import io
+import itertools
 import json
 import platform
 import re
+import ssl
 import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +33,7 @@ ALICE = ("alice", "wonder:land")
 _PASSWORDS = "alice:$2b$05$abcdefghijklmnopqrstuu12xgx35XzVimpLAARVsY.qvjwFuB00y\n"  # bcrypt
 _LISTENING = re.compile(r"listening on (127\.0\.0\.1:\d+)")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_NUMBERS = itertools.count()
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -155,6 +160,10 @@ def _configuration(
     return configuration
 
 
+def _is_of(path: str, line: str) -> bool:
+    return path in line and ' HTTP/1.1" ' in line
+
+
 class Registry:
     """A registry that runs."""
 
@@ -190,6 +199,8 @@ class Registry:
         )
         self.log: list[str] = []
         """What it has said so far, a line for each request among it."""
+        self._said = threading.Condition()
+        self._tls = tls
         self._listening = threading.Event()
         self.host = ""
         """Its address, as it stands before the name of an image."""
@@ -202,7 +213,9 @@ class Registry:
         # Somebody has to go on reading, or the pipe fills up.
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self.log.append(line)
+            with self._said:
+                self.log.append(line)
+                self._said.notify_all()
             if found := _LISTENING.search(line):
                 self.host = found[1]
                 self._listening.set()
@@ -210,8 +223,24 @@ class Registry:
 
     @property
     def requests(self) -> list[str]:
-        """The lines of its log that are of requests: method, path and status among others."""
-        return [line for line in self.log if ' HTTP/1.1" ' in line]
+        """A line for each request that was answered: method, path and status among others.
+
+        A registry answers first and writes its log then. So this asks for something, and waits
+        until that is in the log.
+        """
+        mark = f"/v2/{next(_NUMBERS)}-is-no-path"
+        connection: http.client.HTTPConnection = http.client.HTTPConnection(self.host, timeout=60)
+        if self._tls:
+            context = ssl._create_unverified_context()  # noqa: S323 - on the loopback
+            connection = http.client.HTTPSConnection(self.host, timeout=60, context=context)
+        with contextlib.closing(connection):
+            connection.request("GET", mark)
+            connection.getresponse().read()
+        with self._said:
+            assert self._said.wait_for(lambda: any(map(partial(_is_of, mark), self.log)), 60)
+            return [
+                line for line in self.log if ' HTTP/1.1" ' in line and "-is-no-path" not in line
+            ]
 
     def push(
         self,
