@@ -17,8 +17,8 @@ LEAVE_A_CHILD = """
     database = connect(sys.argv[1])
     held = database.hold("lock")
     held.__enter__()
-    if os.fork():
-        print("held", flush=True)
+    if not os.fork():
+        print("held", flush=True)  # by the child, which has begun then
     os.read(0, 1)
 """
 
