@@ -16,8 +16,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import lading
-from lading.rpc.methods import NAMESPACE
 from lading.rpc.protos import content_pb2
+from lading.rpc.wire import NAMESPACE
 
 COMMAND = [sys.executable, "-m", "lading.cli", "serve"]
 SOURCE = str(Path(lading.__file__).parents[1])

@@ -8,10 +8,10 @@ import grpc
 import pytest
 
 from lading.metadata import Metadata
-from lading.rpc.methods import LEASE, NAMESPACE
 from lading.rpc.protos import content_pb2
 from lading.rpc.server import Server
 from lading.rpc.services import all_services
+from lading.rpc.wire import LEASE, NAMESPACE
 from lading.stores.local.store import LocalStore
 
 LIMITS = (

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from lading.model.digest import Digest
 from lading.rpc.codes import DETAILS, TRAILERS_LIMIT
-from lading.rpc.methods import NAMESPACE
 from lading.rpc.protos import content_pb2 as m
 from lading.rpc.protos.content_pb2 import COMMIT, STAT, WRITE
 from lading.rpc.server import MESSAGE_LIMIT, STREAMS_LIMIT
+from lading.rpc.wire import NAMESPACE
 from lading.rpc.write_message import split
 
 CONTENT = "/containerd.services.content.v1.Content/"

@@ -6,8 +6,8 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from lading.model.digest import Digest
-from lading.rpc.methods import NAMESPACE
 from lading.rpc.protos import content_pb2, images_pb2, leases_pb2, namespaces_pb2, types_pb2
+from lading.rpc.wire import NAMESPACE
 from tests.support.containerd import running_containerd
 
 pytestmark = pytest.mark.slow

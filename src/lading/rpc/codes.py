@@ -17,6 +17,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from lading import errors
 from lading.model.digest import Digest
+from lading.rpc.http2.sentences import percent_encoded
 
 DOMAIN = "lading"
 DETAILS = "grpc-status-details-bin"
@@ -129,15 +130,12 @@ def _facts(error: errors.Error) -> error_details_pb2.ErrorInfo | None:
 def _cut(sentence: str, left: int, *, is_told_twice: bool) -> str:
     """As much of a sentence as fits into so many bytes of headers.
 
-    It goes as grpc-message, where a byte that is not printable ASCII takes three; beside facts it
-    goes within them too, in base64: who reads those takes the sentence from there.
+    Beside facts it goes within them too, in base64: who reads those takes the sentence from there.
     """
     sentence = sentence[:SENTENCE_LIMIT].encode(errors="backslashreplace").decode()
     for place, letter in enumerate(sentence):
-        size = len(letter.encode())
-        is_plain = letter.isascii() and letter.isprintable() and letter != "%"
-        left -= size if is_plain else 3 * size
-        left -= _in_base64(size) if is_told_twice else 0
+        left -= len(percent_encoded(letter))
+        left -= _in_base64(len(letter.encode())) if is_told_twice else 0
         if left < 0:
             return sentence[:place]
     return sentence

@@ -18,12 +18,10 @@ from lading.errors import Error, FailedPrecondition, InvalidArgument
 from lading.rpc.calls import Calls, Watch
 from lading.rpc.codes import aborted, code_of
 from lading.rpc.http2.stream import Handler, Stream
+from lading.rpc.wire import LEASE, NAMESPACE
 
 _LOG = logging.getLogger("lading.rpc")
-NAMESPACE = "containerd-namespace"
-LEASE = "containerd-lease"
 Request = TypeVar("Request", bound=Message)
-Behaviour = Callable[[Stream, Iterator[bytes], Watch], Any]
 
 
 class Call:

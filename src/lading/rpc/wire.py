@@ -12,6 +12,9 @@ from lading.model.descriptor import Descriptor
 from lading.model.digest import Data, Digest
 from lading.rpc.protos import content_pb2, images_pb2, types_pb2
 
+NAMESPACE = "containerd-namespace"
+LEASE = "containerd-lease"
+"""The headers of a call that say where it works, and under which lease."""
 _SECOND = 1_000_000_000
 _SEVEN_BITS = 0x7F
 

@@ -30,9 +30,9 @@ from lading.rpc.client.handing import Handing
 from lading.rpc.client.reader import BUFFER_SIZE, RemoteFile, pieces
 from lading.rpc.client.write_call import WriteCall, message
 from lading.rpc.client.writer import PIECE, open_writer
-from lading.rpc.methods import LEASE, NAMESPACE
 from lading.rpc.protos import content_pb2
 from lading.rpc.protos.content_pb2 import COMMIT
+from lading.rpc.wire import LEASE, NAMESPACE
 
 if TYPE_CHECKING:
     from lading.rpc.client.leases import RemoteLease

@@ -1,7 +1,7 @@
 """What the headers of a call say, and those of its answer.
 
-Requests are read by the library `hpack`, which keeps the table that a connection's headers refer
-to. Answers are so few and so small that they refer to no table: literals, never indexed later.
+The library `hpack` reads and writes them. It keeps the table that a connection's requests refer to;
+answers are so few and so small that they put nothing into one.
 """
 
 import base64
@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import grpc
-from hpack import Decoder, HPACKError
+from hpack import Decoder, Encoder, HPACKError
 
 from lading.rpc.http2 import frames
 from lading.rpc.http2.frames import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, Fault
+from lading.rpc.http2.sentences import percent_encoded
 
 LIST_LIMIT: Final = 64 << 10
 """Bytes of all headers of a call, as RFC 9113 §6.5.2 counts them."""
@@ -24,8 +25,6 @@ _OWN: Final = frozenset(
     {"te", "content-type", "grpc-timeout", "grpc-encoding", "grpc-accept-encoding"}
 )
 _SEVEN: Final = 0x7F
-_PLAIN: Final = frozenset(range(0x20, _SEVEN)) - {ord("%")}
-"""What goes as it is in a grpc-message."""
 
 
 class Refusal(NamedTuple):
@@ -142,30 +141,18 @@ def _from_base64(text: bytes) -> bytes:
 # Answers
 
 
-def _literal(name: bytes, value: bytes) -> bytes:
-    return b"\x00" + _sized(name) + _sized(value)
+_ENCODER: Final = Encoder()
+"""For all connections: what is never to be indexed leaves its table as it is."""
 
 
-def _sized(text: bytes) -> bytes:
-    size = len(text)
-    if size < _SEVEN:
-        return bytes((size,)) + text
-    size -= _SEVEN
-    head = bytearray((_SEVEN,))
-    while size > _SEVEN:
-        head.append(size & _SEVEN | 0x80)
-        size >>= 7
-    head.append(size)
-    return bytes(head) + text
+def _fields(*fields: tuple[str | bytes, str | bytes]) -> bytes:
+    never_indexed = True
+    return _ENCODER.encode(((*field, never_indexed) for field in fields), huffman=False)
 
 
-_STATUS_200: Final = b"\x88"  # an index into the static table (RFC 7541 appendix A)
-BEGINNING: Final = _STATUS_200 + _literal(b"content-type", b"application/grpc")
+BEGINNING: Final = _fields((":status", "200"), ("content-type", "application/grpc"))
 """The headers of every answer."""
-_CODES: Final = {
-    code: _literal(b"grpc-status", str(code.value[0]).encode()) for code in grpc.StatusCode
-}
-DONE: Final = _CODES[grpc.StatusCode.OK]
+DONE: Final = _fields(("grpc-status", "0"))
 """The trailers of an answer that went well and has nothing to add."""
 
 
@@ -173,30 +160,22 @@ def trailers(
     code: grpc.StatusCode, message: str, metadata: Sequence[tuple[str, str | bytes]]
 ) -> bytes:
     """The trailers of an answer."""
-    parts = [_CODES[code]]
+    fields: list[tuple[str | bytes, str | bytes]] = [("grpc-status", str(code.value[0]))]
     if message:
-        parts.append(_literal(b"grpc-message", _percent_encoded(message)))
+        fields.append(("grpc-message", percent_encoded(message)))
     for key, value in metadata:
         data = base64.b64encode(value).rstrip(b"=") if isinstance(value, bytes) else value.encode()
-        parts.append(_literal(key.encode(), data))
-    return b"".join(parts)
+        fields.append((key, data))
+    return _fields(*fields)
 
 
 def refused(number: int, refusal: Refusal, *, ends: bool) -> bytes:
     """The whole answer to what is no call; it `ends` where its client has said all."""
-    status = _literal(b":status", str(refusal.http).encode())
-    kind = _literal(b"content-type", b"application/grpc")
-    accepts = _literal(b"grpc-accept-encoding", b"identity")
-    fields = status + kind + accepts + trailers(refusal.code, refusal.reason, ())
+    fields = _fields(
+        (":status", str(refusal.http)),
+        ("content-type", "application/grpc"),
+        ("grpc-accept-encoding", "identity"),
+    ) + trailers(refusal.code, refusal.reason, ())
     flags = frames.END_HEADERS | frames.END_STREAM
     answer = frames.head(frames.HEADERS, flags, number, len(fields)) + fields
     return answer if ends else answer + frames.reset(number, frames.NO_ERROR)
-
-
-def _percent_encoded(message: str) -> bytes:
-    if message.isascii() and message.isprintable() and "%" not in message:
-        return message.encode()
-    return b"".join(
-        bytes((byte,)) if byte in _PLAIN else b"%%%02X" % byte
-        for byte in message.encode(errors="backslashreplace")
-    )
