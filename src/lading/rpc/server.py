@@ -1,7 +1,6 @@
 """Server: services behind one listener."""
 
 import ssl
-import threading
 from collections.abc import Callable, Sequence
 
 from lading.content.catalog import Catalog
@@ -48,9 +47,8 @@ class Server:
 
         Every writer is closed when this returns, its bytes kept at their offset.
         """
-        ending = threading.Thread(target=self._server.stop, args=(grace,))
-        ending.start()
+        self._server.drain()
         self.calls.end_endless()
-        ending.join()
+        self._server.stop(grace)
         self._workers.shutdown(wait=True)
         self._server.close()

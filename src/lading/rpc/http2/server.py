@@ -119,11 +119,8 @@ class Http2Server:
             self.poller.watch(listening)
         self.poller.start()
 
-    def stop(self, grace: float) -> None:
-        """Take no more calls, give those in flight `grace` seconds, and cancel what is left.
-
-        Safe to call twice.
-        """
+    def drain(self) -> None:
+        """Take no more clients, and no more calls. Safe to call twice."""
         with self._changed:
             if self._is_stopping:
                 return
@@ -133,6 +130,13 @@ class Http2Server:
             _take_away(listening.socket)
         for connection in self._all():
             connection.drain()
+
+    def stop(self, grace: float) -> None:
+        """Drain, give the calls in flight `grace` seconds, and cancel those that are left.
+
+        Safe to call twice.
+        """
+        self.drain()
         with self._changed:
             self._changed.wait_for(lambda: not self._calls, grace)
         for connection in self._all():
