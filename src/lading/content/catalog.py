@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple, Self
 
 from lading.content.collection import Collection, IdleIngest, LedgerLine
 from lading.content.store import NO_LABELS, Blob, ContentStore, Ingest, Labels
+from lading.model.closing import Closing
 from lading.model.descriptor import Descriptor
 
 DAY = timedelta(days=1)
@@ -202,7 +203,7 @@ class Lease(Scope):
             self.end()
 
 
-class Catalog(ABC):
+class Catalog(Closing):
     """The namespaces over one content store. Any method may be called from any thread."""
 
     @abstractmethod
@@ -255,14 +256,3 @@ class Catalog(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of the other end. Safe to call twice."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

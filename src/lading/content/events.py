@@ -8,9 +8,9 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar
 
+from lading.model.closing import Closing
 from lading.model.digest import Digest
 from lading.model.value import Value
 
@@ -177,7 +177,7 @@ class Events:
             )
 
 
-class Subscription:
+class Subscription(Closing):
     """One who wants to know. Made by `Events.subscribe`."""
 
     def __init__(self, events: Events, callback: Callable[[Event], object]) -> None:
@@ -190,17 +190,6 @@ class Subscription:
     def close(self) -> None:
         """Hear no more. Safe to call twice."""
         self._events._removed(self)  # noqa: SLF001 - the two are one thing
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class EventStream(Subscription):

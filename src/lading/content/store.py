@@ -18,6 +18,7 @@ from types import MappingProxyType, TracebackType
 from typing import BinaryIO, NamedTuple, Self, TypeVar
 
 from lading.errors import AlreadyExists, InvalidArgument, NotFound
+from lading.model.closing import Closing
 from lading.model.digest import Data, Digest
 
 Labels = Mapping[str, str]
@@ -104,7 +105,7 @@ class Ingest(NamedTuple):
         return time_of(self.updated_ns)
 
 
-class Writer(ABC):
+class Writer(Closing):
     """One writer of one ingest, and the holder of its ref until it is closed.
 
     Leaving its `with` block without `commit` keeps the bytes; the next writer of the ref goes
@@ -185,17 +186,6 @@ class Writer(ABC):
                 break
             copied += self.write(data)
         return copied
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Batch:

@@ -17,16 +17,15 @@ import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from lading.errors import FailedPrecondition, PermissionDenied, Unavailable
+from lading.model.closing import Closing
 
 _NOBODY = {errno.ECONNREFUSED, errno.ENOENT}
 _PID_LIMIT = 20
 
 
-class SocketPath:
+class SocketPath(Closing):
     """The right to listen on a path, from here to `close`.
 
     Raises `Unavailable` where another process listens, `FailedPrecondition` where something else
@@ -95,17 +94,6 @@ class SocketPath:
                 return lock
             # The one before us took the file away as it ended: a lock on it holds nobody back.
             os.close(lock)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _check_is_free(path: Path) -> None:

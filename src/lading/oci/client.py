@@ -12,10 +12,10 @@ What a call needs is loaded by the call: a pull, which is most of them, starts i
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from lading.content.store import ContentStore, Labels
+from lading.model.closing import Closing
 from lading.model.descriptor import Descriptor
 from lading.model.platform import Platform
 from lading.model.reference import Reference
@@ -38,7 +38,7 @@ STREAMS = 6
 """Connections that one large blob may take, where one alone is slow."""
 
 
-class RegistryClient:
+class RegistryClient(Closing):
     """Any OCI registry: credentials, mirrors and certificates are found as docker, podman and
     containerd find them. Any method may be called from any thread.
 
@@ -239,17 +239,6 @@ class RegistryClient:
     def close(self) -> None:
         """Close the connections. Safe to call twice."""
         self._http.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @cached_property
     def _sessions(self) -> "UploadSessions":

@@ -11,11 +11,11 @@ import select
 import ssl
 import threading
 from collections.abc import Iterable, Mapping
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from lading.errors import ConnectionFailed, InvalidArgument, Untrusted
+from lading.model.closing import Closing
 from lading.oci.transport.patience import Patience
 from lading.oci.transport.proxies import proxy_for
 from lading.oci.transport.tls import Tls, context_of
@@ -63,7 +63,7 @@ class SpeaksNoTls(ConnectionFailed):
     retryable = False
 
 
-class Response:
+class Response(Closing):
     """An answer whose body has not been read. Belongs to one thread at a time."""
 
     def __init__(self, host: str, url: str, answer: urllib3.BaseHTTPResponse) -> None:
@@ -134,17 +134,6 @@ class Response:
                 self._answer.read1(1, decode_content=False)  # which gives back the connection
             # One that was read to its end has gone back to the others by itself.
             self._answer.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Http:

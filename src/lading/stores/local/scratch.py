@@ -7,9 +7,8 @@ import contextlib
 import fcntl
 import os
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from lading.model.closing import Closing
 from lading.model.digest import Data, bytes_of
 from lading.stores.local.disk import FOLDER, NEW, Disk, write_whole
 from lading.stores.local.paths import DATA, ENDING_ORDER, LOCK, StorePaths
@@ -19,7 +18,7 @@ WRITE_SIZE = 64 << 10
 SWEEP_AGE_NS = 3600 * 1_000_000_000
 
 
-class Draft:
+class Draft(Closing):
     """Bytes that will be a blob, in a file that nobody else can write to.
 
     Nameless where the system knows such files, so that a crash leaves nothing; else a file below
@@ -71,17 +70,6 @@ class Draft:
             self._disk.remove(self._path)
             self._path = None
         os.close(self.file)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def empty(disk: Disk, folder: int) -> bool:
