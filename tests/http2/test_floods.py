@@ -22,6 +22,17 @@ def flood(peer: Peer, said: bytes, times: int) -> None:
             peer.send(said)
 
 
+def parts_of_a_call(peer: Peer) -> list[bytes]:
+    """A call as a client may cut it, which can end after any of them."""
+    return [
+        peer.headers(1, "Tracked"),
+        data(1, message(b"one")),
+        data(1, message(b"two")[:3]),
+        data(1, message(b"two")[3:]),
+        data(1, b"", ends=True),
+    ]
+
+
 FLOODS = {
     "pings": frame(frames.PING, 0, 0, bytes(8)) * 1000,
     "settings": frames.settings({frames.INITIAL_WINDOW_SIZE: 9}) * 1000,
@@ -92,15 +103,7 @@ def test_many_connections_are_served_and_leave_no_file_open(server):
 @pytest.mark.parametrize("moment", range(7))
 def test_a_client_may_go_at_any_moment(server, moment):
     peer = server.peer()
-    said = [
-        peer.headers(1, "Tracked"),
-        data(1, message(b"one")),
-        data(1, message(b"two")[:3]),
-        data(1, message(b"two")[3:]),
-        data(1, b"", ends=True),
-        frames.reset(1, 8),
-    ]
-    peer.send(*said[:moment])
+    peer.send(*[*parts_of_a_call(peer), frames.reset(1, 8)][:moment])
     peer.close()
     assert server.eventually(lambda: server.is_idle and not server.server._connections)
     assert server.serves()
@@ -109,14 +112,7 @@ def test_a_client_may_go_at_any_moment(server, moment):
 @pytest.mark.parametrize("moment", range(1, 6))
 def test_a_call_may_be_reset_at_any_moment(server, moment):
     peer = server.peer()
-    said = [
-        peer.headers(1, "Tracked"),
-        data(1, message(b"one")),
-        data(1, message(b"two")[:3]),
-        data(1, message(b"two")[3:]),
-        data(1, b"", ends=True),
-    ]
-    peer.send(*said[:moment], frames.reset(1, 8))
+    peer.send(*parts_of_a_call(peer)[:moment], frames.reset(1, 8))
     peer.call("Echo", b"next", stream=3)
     assert peer.answer(3).messages == [b"next"]
     assert server.eventually(lambda: server.is_idle)
