@@ -104,6 +104,36 @@ def test_who_waited_for_a_commit_is_not_offered_it_before_its_row_is_there(tmp_p
                 assert second.offset == 0
 
 
+def test_who_opens_a_ref_just_after_its_commit_need_not_send_the_blob_again(tmp_path):
+    class Ending(LocalStore):
+        """A store in which another writer ends between a look for its blob and an opening."""
+
+        ends = None
+
+        def writer(self, ref, **options):
+            ends, self.ends = self.ends, None
+            if ends:
+                ends()
+            return super().writer(ref, **options)
+
+    content = Ending(tmp_path / "root")
+    with Metadata(f"sqlite:///{tmp_path}/m.db", content=content) as metadata:
+        namespace = metadata.namespace("n")
+        digest = Digest.of(b"bytes")
+        first = namespace.writer("r", expected=digest, total=5)
+        first.write(b"bytes")
+
+        def ends() -> None:
+            first.commit()
+            first.close()
+
+        content.ends = ends
+        with pytest.raises(AlreadyExists):
+            namespace.writer("r", expected=digest, total=5)
+        assert list(namespace.ingests()) == []
+        assert list(content.ingests()) == []
+
+
 def test_a_writer_that_meets_an_abort_half_way_is_told_of_an_abort(tmp_path):
     class Slow(Disk):
         """Between the renaming away of an ingest and its end something else can happen."""

@@ -181,8 +181,8 @@ class Namespace(Scope):
                 offered = expected and not was_begun and self._is_offered(expected, total)
                 inner = self._content.writer(key, total=None if offered else total, wait=wait)
         try:
-            if wait and (is_late or (row and expected)):
-                self._outwait_commit(ref, expected, total)
+            if is_late or (wait and row and expected):
+                self._outwait_commit(ref, expected, total, _ROW_SECONDS if wait else 0.0)
             return self._opened(inner, IngestRow(ref, key, expected), total, was_begun=was_begun)
         except BaseException:
             self._closed(inner, ref)
@@ -297,19 +297,21 @@ class Namespace(Scope):
                 self._content.abort(self._rows.new_key(ref))
         inner.close()
 
-    def _outwait_commit(self, ref: str, digest: Digest | None, total: int | None) -> None:
-        """Raise `AlreadyExists` if the writer that we waited for has committed the blob.
+    def _outwait_commit(
+        self, ref: str, digest: Digest | None, total: int | None, seconds: float
+    ) -> None:
+        """Raise `AlreadyExists` if the writer that held the ref before us has committed the blob.
 
         It lets go of the ref when the content store has the bytes; a moment later its row is there.
         """
-        deadline = time.monotonic() + _ROW_SECONDS
+        deadline = time.monotonic() + seconds
         while True:
             row = self._rows.found_ingest(self._database, ref)
             # The row goes when the blob comes, so whoever looks the other way round can miss both.
             if digest:
                 self._raise_if_known(digest, total)
             committing = row.committing if row else None
-            is_over = time.monotonic() > deadline
+            is_over = time.monotonic() >= deadline
             if committing is None or digest not in {None, committing} or is_over:
                 return  # there is none, or it died on the way: what it sent is offered
             time.sleep(_PAUSE)
