@@ -12,6 +12,7 @@ import pytest
 
 from lading import Aborted, AlreadyExists, Digest, LocalStore, NotFound
 from lading.errors import DiskFailed, WriterClosed
+from lading.stores.local import spares
 from lading.stores.local.disk import NEW, Disk
 from tests.architecture.pages import ROOT, blocks, rows
 
@@ -243,6 +244,18 @@ def test_commit_returns_after_the_name_was_synced(writer, disk):
     writer.write(WHOLE)
     with in_order(disk, "commit"):
         writer.commit()
+
+
+def test_a_commit_leaves_its_folder_to_the_next_ingest(disk, monkeypatch):
+    monkeypatch.setattr(spares, "AFTER", 0)
+    store = LocalStore(disk.root, disk=disk)
+    with store.writer("one whose name is longer", total=TOTAL) as writer:
+        writer.write(WHOLE)
+        with in_order(disk, "commit, where a folder is wanted"):
+            writer.commit()
+    with in_order(disk, "writer, in the folder of another"):
+        writer = store.writer("ref", total=TOTAL)
+    writer.close()
 
 
 @pytest.mark.usefixtures("nameless")

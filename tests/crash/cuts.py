@@ -61,6 +61,8 @@ class World:
             # What a dead process still says, in the handlers that Python runs, nobody hears.
             if not disk.dead:
                 raise
+        if actor.store._spares:
+            actor.store._spares._waiting.clear()  # a process that has ended removes nothing
         _close_below(self._machine.top)
         return disk.calls
 

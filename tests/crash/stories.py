@@ -197,6 +197,18 @@ def uses_a_ref_again(actor: Actor) -> None:
     actor.write("r", B, 5_000, COMMIT)
 
 
+def commits_one_after_another(actor: Actor) -> None:
+    """Each in the folder of the one before, where folders are kept; and some that end otherwise."""
+    actor.write("r", A, 5_000, COMMIT, total=5_000, algorithm="sha256")
+    actor.write("s", B, 2_000, 5_000, COMMIT)
+    actor.write("t", C, 3_000, SYNC, 5_000, COMMIT)
+    actor.write("r", B, 4_000, Anew(A), 5_000, COMMIT)
+    actor.write("u", LONG, 2_000)
+    actor.write("v", LONG, 150_000, COMMIT)
+    actor.abort("u")
+    actor.write("u", C, 1_000)
+
+
 def aborts_and_begins_anew(actor: Actor) -> None:
     actor.write("r", A, 2_000)
     actor.write("r", A, 4_000)
@@ -254,6 +266,7 @@ STORIES: list[Callable[[Actor], None]] = [
     truncates_what_was_not_synced,
     commits_the_same_bytes_again,
     uses_a_ref_again,
+    commits_one_after_another,
     aborts_and_begins_anew,
     goes_on_after_a_refused_commit,
     copies_a_file_in,

@@ -6,7 +6,7 @@ import pytest
 
 from lading.model import hashing
 from lading.model.digest import Digest
-from lading.stores.local import follower, ownership
+from lading.stores.local import follower, ownership, spares
 from lading.stores.local.paths import StorePaths, key_of
 from tests.conformance.samples import sample
 from tests.crash.cuts import World, choices, repeatable
@@ -19,10 +19,12 @@ from tests.crash.stories import (
     A,
     Anew,
     B,
+    aborts_and_begins_anew,
     adds_what_was_deleted,
     batches_a_few,
     batches_many,
     closes_and_resumes,
+    commits_one_after_another,
     goes_on_after_a_refused_commit,
     uses_a_ref_again,
     writes_much,
@@ -65,6 +67,17 @@ def test_nothing_is_lost_where_no_file_can_be_nameless(story, tmp_path):
 def test_nothing_is_lost_where_locks_are_not_trusted(story, tmp_path, monkeypatch):
     monkeypatch.setattr(ownership, "locks_reach_everyone", lambda path: False)
     cut_everywhere(tmp_path, story, every=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "story",
+    [commits_one_after_another, uses_a_ref_again, aborts_and_begins_anew],
+    ids=lambda story: story.__name__,
+)
+def test_nothing_is_lost_where_a_commit_leaves_its_folder_to_the_next(story, tmp_path, monkeypatch):
+    monkeypatch.setattr(spares, "AFTER", 0)
+    cut_everywhere(tmp_path, story)
 
 
 @pytest.mark.slow

@@ -15,12 +15,12 @@ from lading.errors import (
     WriterClosed,
 )
 from lading.model.digest import Digest
-from lading.stores.local import follower
+from lading.stores.local import follower, spares
 from lading.stores.local.disk import Disk
 from lading.stores.local.store import LocalStore
 from tests.crash.cuts import repeatable
 from tests.crash.ledger import Ledger
-from tests.crash.stories import STORIES, A, Actor, B, C
+from tests.crash.stories import STORIES, A, Actor, B, C, commits_one_after_another
 from tests.support.failing import CALLS, FailingDisk
 from tests.support.volatile import VolatileDisk
 
@@ -76,6 +76,8 @@ def fail_everywhere(place, story, numbers, *, lasts):
                 return
             assert raised in {None, MEANING[number]}
         disk.mend()
+        if actor.store._spares:
+            actor.store._spares.clear()  # as the end of the store would
         with repeatable(f"{told}: {disk.failed[:5]}, after {disk.calls[max(0, k - 3) : k]}"):
             assert files_open_below(folder) == []
             store = LocalStore(folder / "store")
@@ -100,6 +102,16 @@ def test_one_failed_call_loses_nothing_and_locks_nothing(story, number, tmp_path
 def test_calls_that_fail_until_the_disk_is_mended_lose_nothing_and_lock_nothing(story, tmp_path):
     numbers = [errno.EDQUOT, errno.EACCES, errno.EIO, errno.ENOSPC, errno.EACCES]
     fail_everywhere(tmp_path, story, numbers, lasts=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lasts", [False, True])
+def test_a_failing_call_loses_nothing_where_a_commit_leaves_its_folder_to_the_next(
+    lasts, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(spares, "AFTER", 0)
+    numbers = [errno.EIO, errno.ENOSPC, errno.EACCES]
+    fail_everywhere(tmp_path, commits_one_after_another, numbers, lasts=lasts)
 
 
 @pytest.mark.parametrize("inline_limit", [1 << 10, 1 << 20], ids=["in a thread", "inline"])

@@ -27,10 +27,12 @@ from typing import Any, NamedTuple
 from lading.content.store import ContentStore, Writer
 from lading.errors import AlreadyExists
 from lading.model.digest import Digest
+from lading.stores.local import spares
 from lading.stores.local.disk import Disk
 from lading.stores.local.store import LocalStore
 
 REF = "r"
+OTHERS = ("another 0", "another 1", "another 2")
 KIB, MIB = 1 << 10, 1 << 20
 Report = Callable[[str], None]
 
@@ -141,6 +143,18 @@ def commit(store: ContentStore, plan: Plan, report: Report) -> None:
         _committed(writer, data, report)
 
 
+def commits(store: ContentStore, plan: Plan, report: Report) -> None:
+    """Commit others, each in the folder that the one before has left, and then ours in theirs."""
+    spares.AFTER = 0
+    for ref in OTHERS:
+        data = chance(ref).randbytes(5_000)
+        with store.writer(ref) as writer:
+            writer.truncate()
+            writer.write(data)
+            report(f"kept {writer.commit(expected=Digest.of(data)).digest}")
+    commit(store, plan, report)
+
+
 def interrupt(store: ContentStore, plan: Plan, report: Report) -> None:
     """Write a third and sync it, write another third, and die with the writer open."""
     third = len(bytes_of(plan.seed)) // 3
@@ -211,7 +225,7 @@ def follow(store: ContentStore, plan: Plan, report: Report) -> None:
 
 STORIES = {
     story.__name__: story
-    for story in (transfer, commit, interrupt, begin, close, truncate, add, batch, follow)
+    for story in (transfer, commit, commits, interrupt, begin, close, truncate, add, batch, follow)
 }
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from lading.errors import AlreadyExists
 from lading.model.digest import Digest
 from lading.stores.local.store import LocalStore
-from tests.kills.child import REF
+from tests.kills.child import OTHERS, REF
 
 TREE = Path(__file__).parents[2]
 LONGEST_SPIN_SECONDS = 0.002
@@ -148,7 +148,7 @@ def check(root, account):
         assert digest == Digest.of(account.data[:offset])
     account.beginnings.clear()
     ingests = {ingest.ref: ingest for ingest in store.ingests()}
-    assert set(ingests) <= {REF}
+    assert set(ingests) <= {REF, *OTHERS}
     if account.digest in blobs:
         account.offset = account.synced = 0  # the commit was done, and nobody lived to say so
     elif account.offset:
@@ -171,6 +171,10 @@ def finish(root, account, *, disk=None):
         else:
             assert writer.commit(size=len(data), expected=digest).digest == digest
     assert store.read(digest) == data
+    for ref in OTHERS:
+        with store.writer(ref) as writer, suppress(AlreadyExists):
+            writer.write(ref.encode())
+            writer.commit()
     assert list(store.ingests()) == []
     assert list((Path(root) / "ingest").iterdir()) == []
 

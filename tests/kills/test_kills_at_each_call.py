@@ -10,7 +10,7 @@ from tests.kills.child import REF, Plan, bytes_of
 from tests.kills.killing import Account, check, finish, repeatable
 
 SEED = 3
-STORIES = ("commit", "close", "truncate", "add", "batch")
+STORIES = ("commit", "commits", "close", "truncate", "add", "batch")
 HALFWAY = pytest.mark.parametrize("halfway", [False, True], ids=["before", "halfway"])
 
 

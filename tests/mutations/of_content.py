@@ -21,6 +21,7 @@ BLOBS = f"{ROOM}/blobs.py"
 BATCH = f"{ROOM}/batch.py"
 DISK = f"{ROOM}/disk.py"
 SCRATCH = f"{ROOM}/scratch.py"
+SPARES = f"{ROOM}/spares.py"
 STORE = f"{ROOM}/store.py"
 
 PUBLISHING = (
@@ -210,7 +211,7 @@ ENDING = (
     Mutation(
         "a sweep takes what is in use",
         SCRATCH,
-        " and not _in_use(Path(entry.path))",
+        " and not in_use(Path(entry.path))",
         "",
         (UNIT,),
     ),
@@ -224,10 +225,52 @@ ENDING = (
     Mutation(
         "a committed ingest stays",
         WRITER,
-        "            empty(self._disk, self._lock.folder)\n"
-        "            self._disk.remove_folder(self._folder)\n",
-        "            pass\n",
+        "                empty(self._disk, self._lock.folder)\n"
+        "                self._disk.remove_folder(self._folder)\n",
+        "                pass\n",
         (CONFORMANCE, AT_EACH_CALL),
+    ),
+    Mutation(
+        "a folder is kept with the bytes in it",
+        SPARES,
+        "        return False  # what was published is a copy, and the bytes are still here\n",
+        "        return self._taken_over(lock)\n",
+        (UNIT,),
+    ),
+    Mutation(
+        "a ref gets a folder that it has had before",
+        SPARES,
+        "            if path.name in lock.names_had:\n",
+        "            if False:\n",
+        (UNIT,),
+    ),
+    Mutation(
+        "a commit keeps a folder that an abort has put another in the place of",
+        SPARES,
+        "                if not lock.is_in_place() or (own := lock.handed_over()) is None:\n",
+        "                if (own := lock.handed_over()) is None:\n",
+        (UNIT,),
+    ),
+    Mutation(
+        "a spare folder takes the place of the ref's own",
+        SPARES,
+        "                if self._moved(lock, path, exclusively=True):\n",
+        "                if self._moved(lock, path):\n",
+        (UNIT,),
+    ),
+    Mutation(
+        "the child of a fork uses its parent's folders",
+        SPARES,
+        "            elif lock.held:  # a fork's child has none of its parent's\n",
+        "            else:\n",
+        (UNIT,),
+    ),
+    Mutation(
+        "a folder that an abort may be moving is renamed",
+        SCRATCH,
+        "            fcntl.flock(place, fcntl.LOCK_EX if changing else fcntl.LOCK_SH)\n",
+        "            pass\n",
+        (UNIT,),
     ),
     Mutation(
         "an abort takes no blob's bytes, but says that it did",

@@ -135,7 +135,7 @@ def begin_or_resume(
     After a failure an ingest that was there before is still there, with its bytes.
     """
     folder = lock.folder
-    names = os.listdir(folder)
+    names = [] if lock.names_had else os.listdir(folder)  # nothing of this ref is in a spare one
     known = sidecars.read(folder, path.name) if DATA in names else None
     with contextlib.ExitStack() as undo:
         if known is not None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from lading.model import hashing
 from lading.model.digest import ALGORITHMS, is_hex_of
 from lading.stores.local import ingests, ownership
-from lading.stores.local.paths import StorePaths
+from lading.stores.local.paths import SPARE, StorePaths
+from lading.stores.local.scratch import in_use
 
 
 def facts(paths: StorePaths) -> dict[str, str | bool | None]:
@@ -33,6 +34,18 @@ def facts(paths: StorePaths) -> dict[str, str | bool | None]:
 
 def strays(paths: StorePaths) -> Iterator[tuple[Path, str]]:
     """Everything in the folders of `paths` that is none of ours, and why. In no order."""
+    yield from _strays_of_blobs(paths)
+    for entry in _entries(paths.ingests):
+        if not is_hex_of("sha256", entry.name):
+            yield Path(entry.path), "no name of an ingest"
+        elif ingests.describe(Path(entry.path)) is None:
+            yield Path(entry.path), "no ingest: without data, or without the ref of its name"
+    for path in map(Path, _entries(paths.scratch)):
+        if not _is_spare(path):
+            yield path, "of a call that is running, or that a crash cut short"
+
+
+def _strays_of_blobs(paths: StorePaths) -> Iterator[tuple[Path, str]]:
     for entry in _entries(paths.blobs):
         if entry.name not in ALGORITHMS or not entry.is_dir(follow_symlinks=False):
             yield Path(entry.path), "no folder of a known algorithm"
@@ -42,13 +55,11 @@ def strays(paths: StorePaths) -> Iterator[tuple[Path, str]]:
                 yield Path(blob.path), f"no name of a {entry.name} digest"
             elif not blob.is_file(follow_symlinks=False):
                 yield Path(blob.path), "no regular file"
-    for entry in _entries(paths.ingests):
-        if not is_hex_of("sha256", entry.name):
-            yield Path(entry.path), "no name of an ingest"
-        elif ingests.describe(Path(entry.path)) is None:
-            yield Path(entry.path), "no ingest: without data, or without the ref of its name"
-    for entry in _entries(paths.scratch):
-        yield Path(entry.path), "of a call that is running, or that a crash cut short"
+
+
+def _is_spare(path: Path) -> bool:
+    """Whether it is a folder that a store which is open has for its next ingest."""
+    return path.name.startswith(SPARE) and in_use(path)
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -45,6 +45,8 @@ class RefLock:
     def __init__(self, path: Path, folder: int, file: int, *, trusted: bool) -> None:
         self.path, self.folder = path, folder
         self.trusted = trusted
+        self.names_had: set[str] = set()
+        """The names of ingests that the folder has had before: see `spares`."""
         self._file = file
         self._guard = threading.Lock()
         self.held = True
@@ -66,6 +68,26 @@ class RefLock:
     def is_in_place(self) -> bool:
         """Whether folder and lock file are still the ones that have those names."""
         return _is_in_place(self.path, self._file)
+
+    def handed_over(self) -> "RefLock | None":
+        """The same lock for another owner, who has it in place of this one; None if released."""
+        with self._guard:
+            if not self.held:
+                return None
+            self.held = False
+        _held.discard(self)
+        new = RefLock(self.path, self.folder, self._file, trusted=self.trusted)
+        new.names_had = self.names_had
+        return new
+
+    def sign(self, now_ns: int) -> None:
+        """Say in the file who holds it, and since when."""
+        _sign(self._file, now_ns)
+
+    def move(self, disk: Disk, path: Path, *, exclusively: bool = False) -> None:
+        """Give the folder another name, still locked; `exclusively` one that nothing has yet."""
+        (disk.rename_exclusively if exclusively else disk.rename)(self.path, path)
+        self.path = path
 
     def _left_behind_by_fork(self) -> None:
         self._guard = threading.Lock()

@@ -20,6 +20,8 @@ from lading.model.digest import ALGORITHMS, Digest
 DATA, REF, TOTAL, EXPECTED = "data", "ref", "total", "expected"
 STARTED, UPDATED, CHECKPOINT, LOCK = "startedat", "updatedat", "checkpoint", "lock"
 BEGINNING = "beginning"
+SPARE = "spare"
+"""How the name of a folder in `scratch` begins that waits for the next ingest."""
 
 ENDING_ORDER = (DATA, CHECKPOINT, EXPECTED, TOTAL, UPDATED, STARTED, REF, BEGINNING, LOCK)
 """The files of an ingest in the order of their removal.

@@ -6,6 +6,7 @@ Nothing below `scratch` is ever read again after a crash; what is old and in nob
 import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from lading.model.closing import Closing
@@ -96,10 +97,26 @@ def bury(disk: Disk, paths: StorePaths, folder: Path) -> bool:
     disk.make_folder(paths.scratch)
     grave = paths.new_scratch("aborted")
     try:
-        disk.rename(folder, grave)
+        with standing(paths, changing=True):
+            disk.rename(folder, grave)
     except FileNotFoundError:
         return False
     return _remove(disk, grave)
+
+
+@contextlib.contextmanager
+def standing(paths: StorePaths, *, changing: bool = False) -> Iterator[None]:
+    """Have no ingest's folder change its name while the block runs; alone to change one oneself.
+
+    Where nothing can be locked, nobody is held off.
+    """
+    place = os.open(paths.ingests, FOLDER)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(place, fcntl.LOCK_EX if changing else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(place)
 
 
 def sweep(disk: Disk, paths: StorePaths, now_ns: int) -> None:
@@ -111,7 +128,7 @@ def sweep(disk: Disk, paths: StorePaths, now_ns: int) -> None:
     for entry in entries:
         with contextlib.suppress(OSError):
             age = now_ns - entry.stat(follow_symlinks=False).st_mtime_ns
-            if age > SWEEP_AGE_NS and not _in_use(Path(entry.path)):
+            if age > SWEEP_AGE_NS and not in_use(Path(entry.path)):
                 _remove(disk, Path(entry.path))
 
 
@@ -127,7 +144,8 @@ def _remove(disk: Disk, path: Path) -> bool:
     return had_data
 
 
-def _in_use(path: Path) -> bool:
+def in_use(path: Path) -> bool:
+    """Whether a living process holds what is at `path`, a file or an ingest's folder."""
     place = path / LOCK if path.is_dir() else path
     try:
         file = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)

@@ -105,7 +105,15 @@ def begin(disk: Disk, folder: int, known: Sidecars) -> None:
     )
     line = " ".join(words)
     checksum = hashlib.sha256(line.encode()).hexdigest()
-    _put(disk, folder, BEGINNING, f"{line} {checksum}\n{known.ref}")
+    text = f"{line} {checksum}\n{known.ref}".encode()
+    file = disk.open(BEGINNING, folder=folder)
+    try:
+        # Over what is there in a spare folder: to free a block and take another is far slower.
+        write_whole(disk, file, text, 0)
+        if os.fstat(file).st_size > len(text):
+            disk.truncate(file, len(text))
+    finally:
+        os.close(file)
 
 
 def write(disk: Disk, folder: int, known: Sidecars) -> None:

@@ -3,11 +3,12 @@
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from lading.content.store import (
     Batch,
@@ -30,6 +31,9 @@ from lading.stores.local.blobs import BlobFolder
 from lading.stores.local.disk import Disk
 from lading.stores.local.faults import in_our_words
 from lading.stores.local.paths import StorePaths
+
+if TYPE_CHECKING:
+    from lading.stores.local.spares import Spares
 
 _NO_LABELS = "update not supported: this store keeps no labels; use a namespace"
 
@@ -57,6 +61,7 @@ class LocalStore(ContentStore):
         self._blobs = BlobFolder(self._paths, self._disk)
         self._preparing = threading.Lock()
         self._prepared = self._is_ours = False
+        self._spares: Spares | None = None
         self._locks_reach_everyone = False
 
     @property
@@ -151,8 +156,12 @@ class LocalStore(ContentStore):
 
         path = self._paths.ingest(ref)
         now_ns = self._clock()
-        lock = locks.take(self._disk, path, ref, wait=wait, now_ns=now_ns)
-        lock.trusted = lock.trusted and self._locks_reach_everyone
+        spares = self._spares
+        assert spares is not None  # since it is prepared
+        lock = spares.lend(path, now_ns)
+        if lock is None:
+            lock = locks.take(self._disk, path, ref, wait=wait, now_ns=now_ns)
+            lock.trusted = lock.trusted and self._locks_reach_everyone
         try:
             if wait and expected is not None and self._blobs.settled(expected, total):
                 raise AlreadyExists(expected)  # noqa: TRY301 - it came while we waited
@@ -165,6 +174,7 @@ class LocalStore(ContentStore):
                 disk=self._disk,
                 paths=self._paths,
                 blobs=self._blobs,
+                spares=spares,
                 clock=self._clock,
             )
         except BaseException as error:
@@ -233,6 +243,7 @@ class LocalStore(ContentStore):
         """Make sure, once, that we may write here, and that the standing folders are recorded."""
         from lading.stores.local import scratch  # noqa: PLC0415 - for writers only
         from lading.stores.local.ownership import locks_reach_everyone  # noqa: PLC0415 - ditto
+        from lading.stores.local.spares import Spares  # noqa: PLC0415 - ditto
 
         if self._prepared:
             return
@@ -246,4 +257,6 @@ class LocalStore(ContentStore):
                 self._disk.make_folder(self._paths.scratch)
                 self._locks_reach_everyone = locks_reach_everyone(self.root)
                 scratch.sweep(self._disk, self._paths, self._clock())
+                self._spares = Spares(self._disk, self._paths)
+                weakref.finalize(self, self._spares.clear)
                 self._prepared = True

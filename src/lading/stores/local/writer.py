@@ -30,6 +30,7 @@ from lading.stores.local.locks import RefLock
 from lading.stores.local.paths import DATA, StorePaths
 from lading.stores.local.publication import Publication
 from lading.stores.local.scratch import WRITE_SIZE, empty
+from lading.stores.local.spares import Spares
 from lading.stores.local.writeback import WriteBack
 
 OVERLAP_LIMIT = 4 << 20
@@ -47,10 +48,12 @@ class LocalWriter(Writer):
         disk: Disk,
         paths: StorePaths,
         blobs: BlobFolder,
+        spares: Spares,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.ref, self._lock, self._ingest = ingest.known.ref, lock, ingest
         self._disk, self._paths, self._blobs, self._clock = disk, paths, blobs, clock
+        self._spares = spares
         self._folder = lock.path
         self._file, self._offset = ingest.file, ingest.offset
         found = os.fstat(ingest.file)
@@ -377,9 +380,10 @@ class LocalWriter(Writer):
         """Remove the ingest of a blob that is there. What cannot be removed is seen as ended."""
         self._final = digest
         self._follower.stop()
-        with contextlib.suppress(OSError):
-            empty(self._disk, self._lock.folder)
-            self._disk.remove_folder(self._folder)
+        if not (self._ingest.is_young and self._spares.keep(self._lock)):
+            with contextlib.suppress(OSError):
+                empty(self._disk, self._lock.folder)
+                self._disk.remove_folder(self._folder)
         self._release(WriterClosed)
 
     def _release(self, reason: type[Aborted | WriterClosed]) -> None:
