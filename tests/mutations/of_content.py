@@ -233,8 +233,15 @@ ENDING = (
     Mutation(
         "a folder is kept with the bytes in it",
         SPARES,
-        "        return False  # what was published is a copy, and the bytes are still here\n",
-        "        return self._taken_over(lock)\n",
+        "        return False  # what was published is a copy, or was there already\n",
+        "        pass\n",
+        (UNIT,),
+    ),
+    Mutation(
+        "a folder is kept in whose files a backup has a part",
+        SPARES,
+        ".st_nlink == 1\n",
+        ".st_nlink > 0\n",
         (UNIT,),
     ),
     Mutation(

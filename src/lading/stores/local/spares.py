@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lading.stores.local.disk import Disk
 from lading.stores.local.locks import RefLock
-from lading.stores.local.paths import DATA, SPARE, StorePaths
+from lading.stores.local.paths import BEGINNING, DATA, SPARE, StorePaths
 from lading.stores.local.scratch import empty, standing
 
 AFTER = 8
@@ -68,13 +68,7 @@ class Spares:
         lock.names_had.add(lock.path.name)
         if len(lock.names_had) > _LIVES:
             return False
-        try:
-            os.stat(DATA, dir_fd=lock.folder, follow_symlinks=False)
-        except FileNotFoundError:
-            return self._taken_over(lock)
-        except OSError:
-            return False
-        return False  # what was published is a copy, and the bytes are still here
+        return _is_bare(lock.folder) and self._taken_over(lock)
 
     def clear(self) -> None:
         """Remove all that wait. Safe to call twice."""
@@ -114,3 +108,19 @@ class Spares:
                 empty(self._disk, lock.folder)
                 self._disk.remove_folder(lock.path)
         lock.release()
+
+
+def _is_bare(folder: int) -> bool:
+    """Whether the data has left a folder, and no backup of hard links has a part in the rest."""
+    try:
+        os.stat(DATA, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return False
+    else:
+        return False  # what was published is a copy, or was there already
+    try:
+        return os.stat(BEGINNING, dir_fd=folder, follow_symlinks=False).st_nlink == 1
+    except OSError:
+        return False

@@ -216,6 +216,18 @@ def test_bytes_that_were_there_already_are_in_no_folder_that_is_kept(store, at_o
     assert list((tmp_path / "ingest").iterdir()) == []
 
 
+def test_what_is_written_into_a_folder_is_in_no_backup_made_of_hard_links(store, at_once, tmp_path):
+    with store.writer("one") as writer:
+        writer.write(b"bytes")
+        beginning = StorePaths(tmp_path).ingest("one") / "beginning"
+        backup = tmp_path / "beginning in a backup"
+        backup.hardlink_to(beginning)
+        before = backup.read_bytes()
+        writer.commit()
+    with store.writer("two"):
+        assert backup.read_bytes() == before
+
+
 def test_a_copy_that_was_published_keeps_no_folder(store, at_once, tmp_path):
     with store.writer("r") as writer:
         writer.write(b"bytes")
