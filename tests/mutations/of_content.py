@@ -254,8 +254,8 @@ ENDING = (
     Mutation(
         "a commit keeps a folder that an abort has put another in the place of",
         SPARES,
-        "                if not lock.is_in_place() or (own := lock.handed_over()) is None:\n",
-        "                if (own := lock.handed_over()) is None:\n",
+        "if not is_sure or not lock.is_in_place() or (own",
+        "if not is_sure or (own",
         (UNIT,),
     ),
     Mutation(
@@ -274,9 +274,23 @@ ENDING = (
     ),
     Mutation(
         "a folder that an abort may be moving is renamed",
-        SCRATCH,
-        "            fcntl.flock(place, fcntl.LOCK_EX if changing else fcntl.LOCK_SH)\n",
-        "            pass\n",
+        SPARES,
+        "                if not is_sure or not lock.is_in_place()",
+        "                if not lock.is_in_place()",
+        (UNIT,),
+    ),
+    Mutation(
+        "an abort waits for no commit",
+        f"{ROOM}/renaming.py",
+        "_is_locked(place, fcntl.LOCK_EX)",
+        "_is_locked(place, fcntl.LOCK_SH)",
+        (UNIT,),
+    ),
+    Mutation(
+        "a folder that was moved in the place of ours is kept",
+        SPARES,
+        "        if lock.is_in_place():\n            self._waiting",
+        "        if lock.held:\n            self._waiting",
         (UNIT,),
     ),
     Mutation(

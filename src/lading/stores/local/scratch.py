@@ -6,11 +6,11 @@ Nothing below `scratch` is ever read again after a crash; what is old and in nob
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from lading.model.closing import Closing
 from lading.model.digest import Data, bytes_of
+from lading.stores.local import renaming
 from lading.stores.local.disk import FOLDER, NEW, Disk, write_whole
 from lading.stores.local.paths import DATA, ENDING_ORDER, LOCK, StorePaths
 
@@ -97,26 +97,11 @@ def bury(disk: Disk, paths: StorePaths, folder: Path) -> bool:
     disk.make_folder(paths.scratch)
     grave = paths.new_scratch("aborted")
     try:
-        with standing(paths, changing=True):
+        with renaming.alone(paths.ingests):
             disk.rename(folder, grave)
     except FileNotFoundError:
         return False
     return _remove(disk, grave)
-
-
-@contextlib.contextmanager
-def standing(paths: StorePaths, *, changing: bool = False) -> Iterator[None]:
-    """Have no ingest's folder change its name while the block runs; alone to change one oneself.
-
-    Where nothing can be locked, nobody is held off.
-    """
-    place = os.open(paths.ingests, FOLDER)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(place, fcntl.LOCK_EX if changing else fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(place)
 
 
 def sweep(disk: Disk, paths: StorePaths, now_ns: int) -> None:

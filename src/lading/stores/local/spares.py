@@ -17,10 +17,11 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from lading.stores.local import renaming
 from lading.stores.local.disk import Disk
 from lading.stores.local.locks import RefLock
 from lading.stores.local.paths import BEGINNING, DATA, SPARE, StorePaths
-from lading.stores.local.scratch import empty, standing
+from lading.stores.local.scratch import empty
 
 AFTER = 8
 """Ingests before a folder is kept: who begins few gains little, and shall leave nothing."""
@@ -78,16 +79,26 @@ class Spares:
 
     def _taken_over(self, lock: RefLock) -> bool:
         try:
-            with standing(self._paths):
+            with renaming.beside_others(self._paths.ingests) as is_sure:
                 # An abort that saw the data a moment before may have moved it, and what is in its
                 # place is somebody else's.
-                if not lock.is_in_place() or (own := lock.handed_over()) is None:
+                if not is_sure or not lock.is_in_place() or (own := lock.handed_over()) is None:
                     return False
+                path = own.path
                 if self._moved(own, self._paths.new_scratch(SPARE)):
-                    self._waiting.append(own)
+                    self._put_down(own, path)
         except OSError:
             return False
         return True
+
+    def _put_down(self, lock: RefLock, path: Path) -> None:
+        """Have it wait, if it is what was moved; else give back what was."""
+        if lock.is_in_place():
+            self._waiting.append(lock)
+            return
+        with suppress(OSError):
+            self._disk.rename_exclusively(lock.path, path)
+        self._end(lock)
 
     def _moved(self, lock: RefLock, path: Path, *, exclusively: bool = False) -> bool:
         """Give a folder its next name. One that cannot have it ends here."""

@@ -2,13 +2,14 @@ import fcntl
 import multiprocessing
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from lading.errors import AlreadyExists, NotFound, RefLocked
 from lading.model.digest import Digest
-from lading.stores.local import scratch, sidecars, spares
+from lading.stores.local import renaming, scratch, sidecars, spares
 from lading.stores.local.disk import Disk
 from lading.stores.local.paths import SPARE, StorePaths
 from lading.stores.local.scratch import SWEEP_AGE_NS
@@ -50,6 +51,17 @@ def commit(store, ref, data=None):
     with store.writer(ref) as writer:
         writer.write(data)
         return writer.commit(expected=Digest.of(data))
+
+
+@contextmanager
+def lock_folder(root, how):
+    """Lock the folder of all ingests, or raise."""
+    place = os.open(root / "ingest", os.O_RDONLY)
+    try:
+        fcntl.flock(place, how | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(place)
 
 
 def waiting(root):
@@ -150,52 +162,85 @@ def test_a_folder_that_an_abort_moved_in_the_middle_of_a_commit_is_left_alone(
                 paths.ingest("r").mkdir()
                 (paths.ingest("r") / "lock").write_text("of somebody else")
 
+        def rename(self, source, target, *, folder=None):
+            moved.append(source)
+            super().rename(source, target, folder=folder)
+
+    moved = []
     store._disk = store._blobs._disk = Aborting()
     writer = store.writer("r")
     with writer:
         writer.write(b"bytes")
         writer.commit()
-    assert waiting(tmp_path) == []
+    assert waiting(tmp_path) == moved == []
     assert (paths.ingest("r") / "lock").read_text() == "of somebody else"
 
 
 def test_an_abort_waits_while_a_commit_keeps_its_folder(store, at_once, tmp_path):
-    paths = StorePaths(tmp_path)
-    refused = []
-
-    class Looking(Disk):
-        def rename(self, source, target, *, folder=None):
-            if target.name.startswith(SPARE):
-                place = os.open(paths.ingests, os.O_RDONLY)
-                with pytest.raises(BlockingIOError):  # as an abort would, if it could not wait
-                    fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.close(place)
-                refused.append(target)
-            super().rename(source, target, folder=folder)
-
     commit(store, "prepares the store")
-    store._spares._disk = Looking()
-    commit(store, "one")
-    assert len(refused) == 1
-
-
-def test_a_commit_waits_while_an_abort_moves_a_folder(store, tmp_path):
-    with store.writer("r") as writer:
-        writer.write(b"bytes")
     moved = []
 
     class Looking(Disk):
         def rename(self, source, target, *, folder=None):
-            place = os.open(source.parent, os.O_RDONLY)
             with pytest.raises(BlockingIOError):
-                fcntl.flock(place, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            os.close(place)
+                lock_folder(tmp_path, fcntl.LOCK_EX).__enter__()
+            super().rename(source, target, folder=folder)
             moved.append(target)
+
+    store._spares._disk = Looking()
+    commit(store, "one")
+    assert len(moved) == 1
+
+
+def test_a_commit_keeps_no_folder_while_an_abort_moves_one(store, at_once, tmp_path):
+    with store.writer("r") as writer:
+        writer.write(b"bytes")
+    kept = []
+
+    class Committing(Disk):
+        def rename(self, source, target, *, folder=None):
+            with pytest.raises(BlockingIOError):
+                lock_folder(tmp_path, fcntl.LOCK_SH).__enter__()
+            commit(store, "one")
+            kept.extend(waiting(tmp_path))
             super().rename(source, target, folder=folder)
 
-    store._disk = Looking()
-    store.abort("r")
-    assert len(moved) == 1
+    LocalStore(tmp_path, disk=Committing()).abort("r")
+    assert kept == []
+    assert store.read(Digest.of(b"one")) == b"one"
+
+
+def test_an_abort_goes_on_without_a_commit_that_was_stopped(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(renaming, "PATIENCE_SECONDS", 0)
+    with store.writer("r") as writer:
+        writer.write(b"bytes")
+    with lock_folder(tmp_path, fcntl.LOCK_SH):
+        store.abort("r")
+    assert list(store.ingests()) == []
+
+
+def test_a_folder_that_was_moved_in_the_place_of_ours_is_given_back(store, at_once, tmp_path):
+    path = StorePaths(tmp_path).ingest("r")
+    theirs = []
+
+    class Stopped(Disk):
+        """An abort did not wait for it, and somebody has begun the ref again."""
+
+        def rename(self, source, target, *, folder=None):
+            if source == path and not theirs:
+                path.rename(tmp_path / "scratch" / "aborted-1-2")
+                writer = LocalStore(tmp_path).writer("r")
+                writer.write(b"of somebody else")
+                theirs.append(writer)
+            super().rename(source, target, folder=folder)
+
+    commit(store, "prepares the store")
+    store._spares._disk = Stopped()
+    commit(store, "r")
+    assert waiting(tmp_path) == []
+    assert store.ingest("r").offset == 16
+    with theirs.pop() as writer:
+        assert writer.commit().size == 16
 
 
 def test_a_long_ingest_has_its_folder_removed(store, at_once, tmp_path):
