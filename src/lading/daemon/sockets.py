@@ -15,11 +15,14 @@ import fcntl
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+from lading.daemon.listeners import Listener, UnixListener
 from lading.errors import FailedPrecondition, PermissionDenied, Unavailable
 from lading.model.closing import Closing
+from lading.rpc.file_socket import SUFFIX
 
 _NOBODY = {errno.ECONNREFUSED, errno.ENOENT}
 _PID_LIMIT = 20
@@ -94,6 +97,20 @@ class SocketPath(Closing):
                 return lock
             # The one before us took the file away as it ended: a lock on it holds nobody back.
             os.close(lock)
+
+
+def taken_paths(listeners: Sequence[Listener], begun: ExitStack) -> dict[Listener, SocketPath]:
+    """Take the paths of all those that have one, until the stack is closed."""
+    return {
+        each: begun.enter_context(SocketPath(each.path))
+        for each in listeners
+        if isinstance(each, UnixListener)
+    }
+
+
+def beside(path: Path, number: int = 0) -> Path:
+    """Where files are handed over beside a socket; each child of a daemon has a number."""
+    return path.with_name(f"{path.name}{SUFFIX}{f'.{number}' if number else ''}")
 
 
 def _check_is_free(path: Path) -> None:

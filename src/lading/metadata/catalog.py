@@ -41,9 +41,10 @@ class Metadata(Catalog):
         content: ContentStore,
         sharing: Literal["shared", "isolated"] = "shared",
         clock: Callable[[], int] = time.time_ns,
+        events: Events | None = None,
     ) -> None:
         self.content = content
-        self.events = Events()
+        self.events = events or Events()
         self._clock, self._shared = clock, sharing == "shared"
         self.database: Database = connect(url)
         try:

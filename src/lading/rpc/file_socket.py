@@ -37,14 +37,23 @@ def new_ticket() -> str:
 
 
 def fetch(path: str, ticket: str) -> BinaryIO:
-    """Take a file by its ticket; `NotFound` if there is none."""
+    """Take a file by its ticket, to be read from its start; `NotFound` if there is none."""
+    file = os.fdopen(_taken(path, ticket), "rb")
+    file.seek(0)
+    return file
+
+
+def take(path: str, ticket: str) -> BinaryIO:
+    """The same, to be read from where it stands."""
+    return os.fdopen(_taken(path, ticket), "rb", buffering=0)
+
+
+def _taken(path: str, ticket: str) -> int:
     with _connected(path) as peer:
         peer.sendall(TAKE + ticket.encode())
         said, files = received(peer, WORD)
     if said == HERE and files:
-        file = os.fdopen(files[0], "rb")
-        file.seek(0)
-        return file
+        return files[0]
     _close(files)
     raise NotFound(ticket, "ticket")
 
@@ -67,7 +76,7 @@ def received(peer: socket.socket, size: int) -> tuple[bytes, list[int]]:
         while len(said) < size:
             # Not `socket.recv_fds`, which forgets its flags: no child may inherit what comes.
             data, control, _, _ = peer.recvmsg(size - len(said), _ROOM, _CLOSED_ON_EXEC)
-            files += _files_in(control)
+            files += files_in(control)
             if not data:
                 break
             said += data
@@ -80,7 +89,8 @@ def received(peer: socket.socket, size: int) -> tuple[bytes, list[int]]:
     return said, files[:1]
 
 
-def _files_in(control: list[tuple[int, int, bytes]]) -> list[int]:
+def files_in(control: list[tuple[int, int, bytes]]) -> list[int]:
+    """The descriptors that came beside some bytes; no program that is started inherits them."""
     files: list[int] = []
     for level, kind, data in control:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:

@@ -32,12 +32,14 @@ _PLUGINS = (
 
 
 class IntrospectionService:
-    """The introspection service. `uuid` stays the same for a root."""
+    """The introspection service. `uuid` stays the same for a root; `process` is this one, or its
+    parent where that is what was started.
+    """
 
     name = "containerd.services.introspection.v1.Introspection"
 
-    def __init__(self, uuid: str) -> None:
-        self._uuid = uuid
+    def __init__(self, uuid: str, process: int | None = None) -> None:
+        self._uuid, self._process = uuid, process or os.getpid()
 
     def methods(self) -> Mapping[str, Method]:
         """The two calls."""
@@ -47,7 +49,7 @@ class IntrospectionService:
         }
 
     def _server(self, call: Call, request: Empty) -> messages.ServerResponse:
-        return messages.ServerResponse(uuid=self._uuid, pid=os.getpid(), pidns=_pid_namespace())
+        return messages.ServerResponse(uuid=self._uuid, pid=self._process, pidns=_pid_namespace())
 
 
 class VersionService:

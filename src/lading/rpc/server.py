@@ -1,5 +1,7 @@
 """Server: services behind one listener."""
 
+import logging
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 
@@ -10,6 +12,7 @@ from lading.rpc.http2.server import Http2Server
 from lading.rpc.http2.stream import MESSAGE_LIMIT
 from lading.rpc.methods import Dispatch, Service
 
+_LOG = logging.getLogger(__name__)
 __all__ = ["MESSAGE_LIMIT", "STREAMS_LIMIT", "Server"]
 
 
@@ -23,8 +26,10 @@ class Server:
         services: Sequence[Service],
         pinned: str | None = None,
         workers: int = 256,
+        over: Callable[[], object] | None = None,
     ) -> None:
-        self.calls = Calls()
+        """`over` is called, by any thread, for each connection that has ended."""
+        self.calls, self._over = Calls(), over
         self._workers = Workers(workers, self.calls)
         dispatch = Dispatch(catalog, self.calls, pinned)
         handlers = {
@@ -32,11 +37,23 @@ class Server:
             for service in services
             for name, handler in dispatch.handlers(service).items()
         }
-        self._server = Http2Server(handlers, self._workers)
+        self._server = Http2Server(handlers, self._workers, over)
 
     def listen(self, address: str, tls: Callable[[], ssl.SSLContext] | None = None) -> int:
         """Bind `unix:PATH` or `HOST:PORT`, and give the port; `Unavailable` where that fails."""
         return self._server.listen(address, tls)
+
+    def take(
+        self, connected: socket.socket, tls: Callable[[], ssl.SSLContext] | None = None
+    ) -> None:
+        """Serve a client that somebody else has let in; who cannot be served is hung up on."""
+        try:
+            self._server.took(connected, tls)
+        except Exception as error:  # noqa: BLE001 - one client's trouble, and no other's
+            connected.close()
+            _LOG.warning("a client is turned away: %s", error)
+            if self._over is not None:
+                self._over()
 
     def start(self) -> None:
         """Begin to answer."""

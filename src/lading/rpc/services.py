@@ -24,6 +24,7 @@ def all_services(
     tickets: Tickets | None = None,
     health: Health | None = None,
     identity: str | None = None,
+    process: int | None = None,
     files: str | None = None,
 ) -> list[Service]:
     """Every service, over one catalog; with `tickets`, files may be handed over.
@@ -31,7 +32,7 @@ def all_services(
     `files` is where the listener's `FileSocket` is; without one, bytes go through the streams.
 
     `health` answers for all of them; without one they are ready at once. `identity` is the UUID by
-    which clients know the root again.
+    which clients know the root again; `process` the one that they are told, where it is not this.
     """
     collections = SharedCollections(catalog)
     services: list[Service] = [
@@ -40,7 +41,7 @@ def all_services(
         NamespacesService(),
         ImagesService(collections),
         EventsService(events),
-        IntrospectionService(identity or str(uuid.uuid4())),
+        IntrospectionService(identity or str(uuid.uuid4()), process),
         VersionService(),
         CollectorService(),
     ]

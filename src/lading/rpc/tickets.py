@@ -17,8 +17,15 @@ LIMIT = 256
 class Tickets:
     """Each is good for one taking. Any method may be called from any thread."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, *, limit: int = LIMIT) -> None:
-        self._clock, self._limit = clock, limit
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        limit: int = LIMIT,
+        new: Callable[[], str] = new_ticket,
+    ) -> None:
+        """`new` makes the name of a ticket, which nobody may guess."""
+        self._clock, self._limit, self._new = clock, limit, new
         self._guard = threading.Lock()
         self._waiting: dict[str, tuple[float, BinaryIO]] = {}
 
@@ -27,7 +34,7 @@ class Tickets:
 
         Raises `Unavailable` while too many wait, and closes the file.
         """
-        ticket = new_ticket()
+        ticket = self._new()
         with self._guard:
             late = self._without_late()
             is_full = len(self._waiting) >= self._limit

@@ -1,19 +1,15 @@
 """A server of gRPC over HTTP/2: listening sockets, and the connections that came through them."""
 
 import contextlib
-import errno
 import logging
-import os
 import socket
 import ssl
-import stat
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Final, Protocol
 
-from lading.errors import Unavailable
+from lading.rpc.http2.binding import AT_ONCE, FULL, bound, take_away
 from lading.rpc.http2.connection import Connection
 from lading.rpc.http2.host import Nudged
 from lading.rpc.http2.poller import Poller
@@ -29,9 +25,6 @@ PARTING_SECONDS: Final = 0.5
 """How long a client may take to hang up when the server has told it to."""
 IDLE_SECONDS: Final = 5.0
 """How long a call may have no message while half of all calls are taken."""
-_BACKLOG = 1024
-_AT_ONCE = 64
-_FULL: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Listening:
@@ -55,7 +48,7 @@ class Listening:
     def ready(self) -> None:
         """Somebody has come."""
         try:
-            for _ in range(_AT_ONCE):
+            for _ in range(AT_ONCE):
                 connected, _ = self.socket.accept()
                 self._took(connected)
         except (BlockingIOError, InterruptedError, ConnectionError):
@@ -74,7 +67,7 @@ class Listening:
             self._server.took(connected, self._tls)
         except Exception as error:
             connected.close()
-            if isinstance(error, OSError) and error.errno in _FULL:
+            if isinstance(error, OSError) and error.errno in FULL:
                 raise
             _LOG.warning("a client is turned away: %s", error)
 
@@ -93,10 +86,15 @@ class Workers(Protocol):
 class Http2Server:
     """Answers calls with handlers, by the threads of an executor."""
 
-    def __init__(self, handlers: Mapping[str, Handler], workers: Workers) -> None:
-        """`handlers` by path, `/package.Service/Method`."""
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        workers: Workers,
+        over: Callable[[], object] | None = None,
+    ) -> None:
+        """`handlers` by path, `/package.Service/Method`; `over` is called when a connection is."""
         self.poller = Poller(self._tick)
-        self._handlers, self._workers = handlers, workers
+        self._handlers, self._workers, self._over = handlers, workers, over
         self._listening: list[Listening] = []
         self._connections: set[Connection] = set()
         self._changed = threading.Condition()
@@ -106,10 +104,7 @@ class Http2Server:
 
     def listen(self, address: str, tls: Callable[[], ssl.SSLContext] | None = None) -> int:
         """Bind `unix:PATH` or `HOST:PORT`, and give the port; `Unavailable` where that fails."""
-        try:
-            listening = _bound(address)
-        except OSError as error:
-            raise Unavailable(f"cannot listen on {address}: {error.strerror or error}") from error
+        listening = bound(address)
         self._listening.append(Listening(self, listening, tls))
         return 0 if address.startswith("unix:") else int(listening.getsockname()[1])
 
@@ -127,7 +122,7 @@ class Http2Server:
             self._is_stopping = True
         for listening in self._listening:
             self.poller.leave(listening)
-            _take_away(listening.socket)
+            take_away(listening.socket)
         for connection in self._all():
             connection.drain()
 
@@ -164,10 +159,13 @@ class Http2Server:
                 connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection = Connection(self, Plain(connected) if tls is None else Tls(connected, tls()))
         with self._changed:
-            if self._is_stopping:
-                connected.close()
-                return
-            self._connections.add(connection)
+            is_late = self._is_stopping
+            if not is_late:
+                self._connections.add(connection)
+        if is_late:
+            connected.close()
+            self._tell_over()
+            return
         connection.begin()
 
     def handler(self, path: str) -> Handler | None:
@@ -215,6 +213,11 @@ class Http2Server:
             self._connections.discard(connection)
             if self._is_stopping:
                 self._changed.notify_all()
+        self._tell_over()
+
+    def _tell_over(self) -> None:
+        if self._over is not None:
+            self._over()
 
     def _tick(self, now: float) -> None:
         for listening in self._listening:
@@ -232,36 +235,3 @@ class Http2Server:
 
 def _is_idle(now: float, stream: Stream) -> bool:
     return not stream.is_running and now - stream.since > IDLE_SECONDS
-
-
-def _bound(address: str) -> socket.socket:
-    path = address.removeprefix("unix:")
-    if path != address:
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        where: object = path
-        with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISSOCK(os.lstat(path).st_mode):
-                Path(path).unlink()
-    else:
-        host, _, port = address.rpartition(":")
-        host = host.removeprefix("[").removesuffix("]")
-        family, kind, _, _, found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        where = found
-    try:
-        listening.bind(where)  # type: ignore[arg-type]  # each family has a form of its own
-        listening.listen(_BACKLOG)
-    except BaseException:
-        listening.close()
-        raise
-    return listening
-
-
-def _take_away(listening: socket.socket) -> None:
-    """Close a listening socket; its name goes with it."""
-    name = listening.getsockname()
-    if isinstance(name, str) and name:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-    listening.close()
