@@ -7,7 +7,7 @@ come in order; a subscriber that fails fails nobody else, and least of all the c
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar
 
 from lading.model.closing import Closing
@@ -143,7 +143,10 @@ class Events:
 
     def emit(self, event: Event) -> None:
         """Tell every subscriber, in this thread. Never raises for what a subscriber does."""
-        for subscription in self._subscriptions:
+        self._emit_to(event, self._subscriptions)
+
+    def _emit_to(self, event: Event, subscriptions: "Iterable[Subscription]") -> None:
+        for subscription in subscriptions:
             try:
                 subscription.tell(event)
             except Exception:  # noqa: BLE001 - whatever it is, it is the subscriber's
