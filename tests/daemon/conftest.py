@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -52,6 +53,15 @@ def path(folder):
     return folder / "s" / "lading.sock"
 
 
+def until(condition):
+    """Look again and again, as the other processes go on, until it is so; give what it gave."""
+    deadline = time.monotonic() + SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        os.sched_yield()
+    return found
+
+
 class Running:
     """A daemon in a process of its own."""
 
@@ -64,6 +74,15 @@ class Running:
     def _read(self):
         # Somebody has to go on reading, or the pipe fills up.
         self._lines.extend(self.process.stderr)
+
+    def said(self):
+        """What it has said so far, line by line."""
+        return [line.decode() for line in list(self._lines)]
+
+    def children(self):
+        """The processes of its children."""
+        of = self.process.pid
+        return [int(each) for each in Path(f"/proc/{of}/task/{of}/children").read_text().split()]
 
     def join(self):
         """Wait until all that it said is read, when it has ended."""
@@ -92,8 +111,15 @@ class Running:
 
 
 @pytest.fixture
-def environment(own_environment):
-    return own_environment | {"PYTHONPATH": SOURCE}
+def processes():
+    """How many processes a daemon has; modules that hold for several ask for both."""
+    return 1
+
+
+@pytest.fixture
+def environment(own_environment, processes):
+    several = {"LADING_PROCESSES": str(processes)} if processes > 1 else {}
+    return own_environment | {"PYTHONPATH": SOURCE} | several
 
 
 @pytest.fixture

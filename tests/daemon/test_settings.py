@@ -25,6 +25,7 @@ root = "/srv/lading"
 metadata = "postgresql://db/lading"
 listen = ["unix:///run/a.sock", "/run/b.sock,namespace=k8s"]
 sharing = "isolated"
+processes = 2
 workers = 8
 grace = "1m30s"
 log-level = "debug"
@@ -61,6 +62,7 @@ def test_a_file_can_say_everything(file):
         "metadata": "postgresql://db/lading",
         "listen": (UnixListener(Path("/run/a.sock")), UnixListener(Path("/run/b.sock"), "k8s")),
         "sharing": "isolated",
+        "processes": 2,
         "workers": 8,
         "grace": timedelta(seconds=90),
         "log_level": "debug",
@@ -79,7 +81,8 @@ def test_a_file_can_say_everything(file):
 def test_who_says_nothing_gets_the_usual(folder):
     found = chosen(of_flags({"root": os.fspath(folder), "listen": ()}))
     assert found.metadata == f"sqlite:///{folder}/metadata.db"
-    assert (found.sharing, found.workers, found.grace) == ("shared", 256, timedelta(seconds=10))
+    assert (found.sharing, found.processes, found.workers) == ("shared", 1, 256)
+    assert found.grace == timedelta(seconds=10)
     assert (found.log_level, found.log_format) == ("info", "logfmt")
     assert found.thresholds == Thresholds()
     assert chosen().root == Path("/usual")
@@ -162,6 +165,7 @@ def test_variables_of_other_verbs_are_no_settings():
         ("workers = true", "workers has to be a whole number"),
         ("workers = 1.5", "workers has to be a whole number"),
         ("workers = 0", "workers has to be a whole number"),
+        ("processes = 0", "processes has to be a whole number from 1 to 64"),
         (f"workers = {WORKERS_LIMIT + 1}", "workers has to be a whole number"),
         (f"workers = '{'9' * 10_000}'", "workers has to be a whole number"),
         ("grace = 10", "grace has to be a span such as 10s, in quotes, not 10"),

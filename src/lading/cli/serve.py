@@ -5,7 +5,7 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,7 @@ _FILES = 65_536
     help="Read settings from a TOML file. Flags come before it, and variables: $LADING_WORKERS.",
 )
 @click.option("--sharing", metavar="shared|isolated", help="Whether a digest alone gives a blob.")
+@click.option("--processes", metavar="NUMBER", help="Processes that answer calls. Default: 1.")
 @click.option("--workers", metavar="NUMBER", help="Calls that each listener answers at a time.")
 @click.option("--grace", metavar="DURATION", help="How long calls may go on at a stop: 10s.")
 @click.option(
@@ -84,14 +85,32 @@ def _serve(chosen: "Settings") -> None:
 
     keep_journal(chosen.log_level, chosen.log_format)
     _allow_many_files()
+    if chosen.processes > 1:
+        _serve_by_children(chosen)
+        return
     with _extras(), extras_are_there():
         from lading.daemon.serving import Daemon  # noqa: PLC0415 - ditto
 
     with Daemon(chosen) as daemon:
-        # Whether anybody reads it is not the daemon's trouble.
-        with contextlib.suppress(OSError):
-            print(f"listening on {', '.join(daemon.addresses)}", flush=True)  # noqa: T201 - the one line
+        _tell_addresses(daemon.addresses)
         _wait_for_signal()
+
+
+def _serve_by_children(chosen: "Settings") -> None:
+    from lading.daemon.parent import Parent  # noqa: PLC0415 - ditto
+
+    with contextlib.ExitStack() as running:
+        with _extras(), extras_are_there():
+            # It is the children that miss what is not installed.
+            parent = running.enter_context(Parent(chosen))
+        _tell_addresses(parent.addresses)
+        parent.wait()
+
+
+def _tell_addresses(addresses: Sequence[str]) -> None:
+    # Whether anybody reads it is not the daemon's trouble.
+    with contextlib.suppress(OSError):
+        print(f"listening on {', '.join(addresses)}", flush=True)  # noqa: T201 - the one line
 
 
 def _allow_many_files() -> None:

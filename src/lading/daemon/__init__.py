@@ -7,4 +7,13 @@ journal      what it logs
 notices      what it tells systemd
 identity     what it is known by
 serving      its start, its life and its end
+
+Where it has several processes:
+
+parent       lets clients in, and hands them over
+children     how the parent bears, tells and buries the others
+child        what each of those does
+channel      what a parent and a child say to each other
+tally        what they see of each other
+sharing      what is one thing in all children: events and tickets
 """

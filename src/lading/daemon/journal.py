@@ -21,12 +21,17 @@ TRACE_LIMIT = 16_384
 _PLAIN = re.compile(r"[\w.,:/@%+*~<>()\[\]{}!?$&;#|^-]+", re.ASCII)
 
 
-def keep_journal(level: str, form: str, stream: TextIO | None = None) -> logging.Handler:
-    """Log to `stream`, which is stderr, from here on; gives what to remove again."""
+def keep_journal(
+    level: str, form: str, stream: TextIO | None = None, *, process: int | None = None
+) -> logging.Handler:
+    """Log to `stream`, which is stderr, from here on; gives what to remove again.
+
+    Where a daemon has several processes, each line has the number of its own.
+    """
     # grpc's own core writes lines of another form, of what our log says in its own.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonLines() if form == "json" else Logfmt())
+    handler.setFormatter(JsonLines(process) if form == "json" else Logfmt(process))
     logging.getLogger().addHandler(handler)
     # Of what others log, what they warn of.
     logging.getLogger("lading").setLevel(level.upper())
@@ -35,7 +40,7 @@ def keep_journal(level: str, form: str, stream: TextIO | None = None) -> logging
     return handler
 
 
-def facts_of(record: logging.LogRecord) -> dict[str, object]:
+def facts_of(record: logging.LogRecord, process: int | None = None) -> dict[str, object]:
     """What a record says, by name, in its order. Who logs gives `extra={"facts": {…}}`."""
     moment = datetime.fromtimestamp(record.created, UTC)
     own: dict[str, object] = {
@@ -46,23 +51,32 @@ def facts_of(record: logging.LogRecord) -> dict[str, object]:
     }
     more = getattr(record, "facts", {})
     facts = own | {name: value for name, value in more.items() if name not in own}
+    if process is not None:
+        facts["process"] = process
     if record.exc_info:
         facts["trace"] = logging.Formatter().formatException(record.exc_info)
     return {name: _bounded(name, value) for name, value in facts.items()}
 
 
-class Logfmt(logging.Formatter):
+class _Facts(logging.Formatter):
+    def __init__(self, process: int | None = None) -> None:
+        super().__init__()
+        self._process = process
+
+
+class Logfmt(_Facts):
     """`name=value`, with a blank between."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return " ".join(f"{name}={_written(value)}" for name, value in facts_of(record).items())
+        facts = facts_of(record, self._process)
+        return " ".join(f"{name}={_written(value)}" for name, value in facts.items())
 
 
-class JsonLines(logging.Formatter):
+class JsonLines(_Facts):
     """One object in one line, in ASCII."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return json.dumps(facts_of(record))
+        return json.dumps(facts_of(record, self._process))
 
 
 def _bounded(name: str, value: object) -> object:

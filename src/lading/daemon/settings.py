@@ -25,6 +25,7 @@ from lading.daemon.listeners import Listener, UnixListener, listener
 from lading.errors import InvalidArgument
 from lading.metadata.schedule import Thresholds
 
+PROCESSES_LIMIT = 64
 WORKERS_LIMIT = 4096
 COUNT_LIMIT = 2**31 - 1
 SPAN_LIMIT = timedelta(days=366)
@@ -42,8 +43,10 @@ class Settings:
     """The address of the database."""
     listen: tuple[Listener, ...]
     sharing: Literal["shared", "isolated"] = "shared"
+    processes: int = 1
+    """How many answer calls; with more than one, this one is their parent and answers none."""
     workers: int = 256
-    """Threads of each listener."""
+    """Threads of each listener, in each process."""
     grace: timedelta = timedelta(seconds=10)
     """How long calls in flight may take at a stop."""
     log_level: str = "info"
@@ -181,6 +184,7 @@ def _readers(duration: Callable[[str], timedelta]) -> dict[str, Callable[[object
         "metadata": lambda value: _text(value, "the address of a database"),
         "listen": _listeners,
         "sharing": _one_of("shared", "isolated"),
+        "processes": _whole(1, PROCESSES_LIMIT),
         "workers": _whole(1, WORKERS_LIMIT),
         "grace": span,
         "log-level": _one_of(*LEVELS),

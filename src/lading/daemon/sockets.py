@@ -20,7 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from lading.daemon.listeners import Listener, UnixListener
-from lading.errors import FailedPrecondition, PermissionDenied, Unavailable
+from lading.errors import Error, FailedPrecondition, PermissionDenied, Unavailable
 from lading.model.closing import Closing
 from lading.rpc.file_socket import SUFFIX
 
@@ -111,6 +111,13 @@ def taken_paths(listeners: Sequence[Listener], begun: ExitStack) -> dict[Listene
 def beside(path: Path, number: int = 0) -> Path:
     """Where files are handed over beside a socket; each child of a daemon has a number."""
     return path.with_name(f"{path.name}{SUFFIX}{f'.{number}' if number else ''}")
+
+
+def sweep(path: Path) -> None:
+    """Take away the socket that a dead process has left at a path; nobody else's."""
+    if path.is_socket():
+        with contextlib.suppress(Error), SocketPath(path):
+            path.unlink(missing_ok=True)
 
 
 def _check_is_free(path: Path) -> None:
