@@ -28,6 +28,7 @@ class Lading:
         metadata: str | None = None,
         sharing: str = "shared",
         collects: bool = True,
+        processes: int = 1,
     ) -> None:
         self.folder = folder
         # A socket's path has to be short, and a test's folder need not be.
@@ -39,7 +40,7 @@ class Lading:
             *(str(LADING), "serve", "--root", str(folder), "--sharing", sharing),
             *("--metadata", metadata or f"sqlite:///{folder}/metadata.db"),
             *("--listen", self.address, "--listen", f"{self.pinned},namespace=containerd"),
-            *("--grace", "2s", "--log-level", "info"),
+            *("--grace", "2s", "--log-level", "info", "--processes", str(processes)),
             *(word for each in schedule for word in ("--collection", each)),
         ]
         self._process: subprocess.Popen[str] | None = None
@@ -91,10 +92,17 @@ class Lading:
 
 @contextlib.contextmanager
 def running_lading(
-    folder: Path, *, metadata: str | None = None, sharing: str = "shared", collects: bool = True
+    folder: Path,
+    *,
+    metadata: str | None = None,
+    sharing: str = "shared",
+    collects: bool = True,
+    processes: int = 1,
 ) -> Iterator[Lading]:
     """A lading that runs until the block ends."""
-    server = Lading(folder, metadata=metadata, sharing=sharing, collects=collects)
+    server = Lading(
+        folder, metadata=metadata, sharing=sharing, collects=collects, processes=processes
+    )
     try:
         server.start()
         yield server

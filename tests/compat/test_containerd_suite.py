@@ -67,14 +67,15 @@ def passes(program, tmp_path):
     return run
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", "postgresql", "two processes"])
 def shared(request, tmp_path_factory):
-    url = None
+    url, processes = None, 2 if request.param == "two processes" else 1
     if request.param == "postgresql":
         server = request.getfixturevalue("postgresql_server")
         server.execute("CREATE DATABASE containerd_suite")
         url = server.url("containerd_suite")
-    with running_lading(tmp_path_factory.mktemp("lading"), metadata=url) as daemon:
+    folder = tmp_path_factory.mktemp("lading")
+    with running_lading(folder, metadata=url, processes=processes) as daemon:
         yield daemon.address
     if url:
         server.execute("DROP DATABASE containerd_suite")

@@ -9,6 +9,7 @@ from lading.metadata import Metadata
 from lading.model.digest import Digest
 from lading.rpc.client import RemoteStore
 from lading.stores.local.store import LocalStore
+from tests.compat.daemon import running_lading
 from tests.conformance.contract import StoreContract
 from tests.conformance.labels import LabelContract
 from tests.conformance.samples import put, sample
@@ -85,6 +86,49 @@ class TestRemoteStoreByTls(TestRemoteStoreByStreams):
             served_by_tls(catalog, catalog.events, authority) as address,
         ):
             yield address
+
+
+def two_processes(folder):
+    return running_lading(folder, sharing="isolated", collects=False, processes=2)
+
+
+@pytest.fixture(scope="module")
+def shared_processes(tmp_path_factory):
+    with two_processes(tmp_path_factory.mktemp("lading")) as daemon:
+        yield daemon.address
+
+
+@pytest.mark.slow
+class TestRemoteStoreOfTwoProcesses(StoreContract, LabelContract):
+    """A daemon with two processes; a store and its twin are with different ones."""
+
+    @pytest.fixture
+    def address(self, request, tmp_path):
+        if request.node.originalname in ALONE:
+            with two_processes(tmp_path) as daemon:
+                yield daemon.address
+        else:
+            yield request.getfixturevalue("shared_processes")
+
+    @pytest.fixture
+    def store(self, address):
+        store = RemoteStore(address, f"suite-{next(_NUMBERS)}")
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def twin(self, address, store):
+        twin = RemoteStore(address, store.name)
+        yield twin
+        twin.close()
+
+
+ALONE = {
+    "test_a_blob_is_hashed_with_the_algorithm_of_its_expected_digest",
+    "test_total_and_expected_digest_are_remembered",
+    "test_total_and_expected_digest_are_taken_up_when_they_become_known",
+}
+"""What would notice that another namespace has the bytes already."""
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,11 @@ HOST = "127.0.0.1"
 _CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
 
 
+@pytest.fixture(params=[1, 2])
+def processes(request):
+    return request.param
+
+
 def openssl(folder, *words):
     command = [peer("openssl"), *words]
     done = subprocess.run(command, cwd=folder, capture_output=True, check=False)

@@ -15,6 +15,11 @@ pytestmark = pytest.mark.slow
 PIECE = bytes(range(256)) * 4096
 
 
+@pytest.fixture(params=[1, 2])
+def processes(request):
+    return request.param
+
+
 def resumed(serve, connect, namespace="default"):
     """Start the next daemon, and connect to it."""
     (address,) = serve().addresses()

@@ -20,6 +20,11 @@ from tests.daemon.conftest import SECONDS
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(params=[1, 2])
+def processes(request):
+    return request.param
+
+
 def test_a_daemon_that_says_it_listens_answers(serve, connect, path):
     daemon = serve()
     assert daemon.addresses() == [f"unix:{path}"]
