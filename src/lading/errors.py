@@ -44,6 +44,16 @@ class Error(Exception):
 
     retryable: ClassVar[bool] = False
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What makes the same error in another process, facts and all."""
+        return _again, (type(self), self.args, vars(self))
+
+
+def _again(kind: type[Error], args: tuple[Any, ...], facts: dict[str, Any]) -> Error:
+    error = kind.__new__(kind, *args)  # its own making names some facts, and may know no others
+    vars(error).update(facts)
+    return error
+
 
 class InvalidArgument(Error, ValueError):
     """A value that could never be right, whatever the state of the store."""
