@@ -55,10 +55,10 @@ def path(folder):
 
 def until(condition):
     """Look again and again, as the other processes go on, until it is so; give what it gave."""
-    deadline = time.monotonic() + SECONDS
+    deadline, pause = time.monotonic() + SECONDS, threading.Event()
     while not (found := condition()):
         assert time.monotonic() < deadline
-        os.sched_yield()
+        pause.wait(0.005)
     return found
 
 

@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Final, NoReturn
 
 from lading.daemon.channel import ChildsEnd, Kind, Message, ParentsEnd, channel
@@ -241,6 +242,8 @@ def _serve(settings: Settings, number: int, end: ChildsEnd, tally: Tally) -> int
 
         return COLLECTS if Child(settings, number, end, tally).run() else 0
     except (Error, OSError, ImportError) as error:
-        # The parent ends with it as if it were its own, or tells of it before it tries again.
-        end.say(Kind.FAILED, pickle.dumps(error))
+        # The parent ends with it as if it were its own, or tells of it before it tries again; and
+        # where it is dead it is nobody's.
+        with suppress(OSError):
+            end.say(Kind.FAILED, pickle.dumps(error))
         return 1

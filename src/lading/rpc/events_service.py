@@ -35,7 +35,7 @@ _TOPIC = re.compile(f"(?:/{_NAME})+", re.ASCII)
 
 
 class EventsService:
-    """The events service of one process: what happens in another is not told here."""
+    """The events service of one daemon: what happens in another is not told here."""
 
     name = "containerd.services.events.v1.Events"
 
