@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from lading.content.events import Events
+from lading.rpc.calls import Watch
 from lading.rpc.protos import introspection_pb2, version_pb2
 from lading.rpc.server import Server
 from lading.rpc.services import all_services
@@ -100,7 +101,7 @@ def test_the_server_says_who_it_is(service):
 def test_the_identity_is_the_one_that_is_given(service, health):
     given = all_services(service.catalog, Events(), health=health, identity="x")
     (found,) = (each for each in given if each.name.endswith("Introspection"))
-    assert found.methods()["Server"].run(None, iter([b""]), None).startswith(b"\n\x01x")
+    assert found.methods()["Server"].run(None, iter([b""]), Watch(None)).startswith(b"\n\x01x")
 
 
 def test_the_version_is_semantic_and_says_whose_it_is(service):

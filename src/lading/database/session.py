@@ -26,17 +26,17 @@ class Session:
 
     def __init__(self, engine: str, connection: Any) -> None:
         self.engine, self.connection = engine, connection
-        self._cursor: Cursor = connection.cursor()
+        self.cursor: Cursor = connection.cursor()
 
     def row(self, statement: Statement, /, **parameters: Any) -> Row | None:
         """The first row, or None."""
-        self._cursor.execute(statement.texts[self.engine], parameters)
-        return self._cursor.fetchone()
+        self.cursor.execute(statement.texts[self.engine], parameters)
+        return self.cursor.fetchone()
 
     def rows(self, statement: Statement, /, **parameters: Any) -> list[Row]:
         """Every row. For results whose size something else limits."""
-        self._cursor.execute(statement.texts[self.engine], parameters)
-        return self._cursor.fetchall()
+        self.cursor.execute(statement.texts[self.engine], parameters)
+        return self.cursor.fetchall()
 
     def each(self, statement: Statement, step: int = 100, /, **parameters: Any) -> Iterator[Row]:
         """The rows one after another, on a cursor of their own, giving way to other threads."""
@@ -49,9 +49,9 @@ class Session:
 
     def run(self, statement: Statement, /, **parameters: Any) -> int:
         """Run it; say how many rows it changed."""
-        self._cursor.execute(statement.texts[self.engine], parameters)
-        return self._cursor.rowcount
+        self.cursor.execute(statement.texts[self.engine], parameters)
+        return self.cursor.rowcount
 
     def run_many(self, statement: Statement, parameters: Iterable[dict[str, Any]]) -> None:
         """Run it once for each set of parameters."""
-        self._cursor.executemany(statement.texts[self.engine], parameters)
+        self.cursor.executemany(statement.texts[self.engine], parameters)

@@ -75,8 +75,10 @@ class SqliteDatabase(Database):
         # The hot path of every lookup: no context manager, no function more than there must be.
         readers = self._readers
         session = readers.lend()
+        cursor = session.cursor
         try:
-            return session.row(statement, **parameters)
+            cursor.execute(statement.sql, parameters)
+            return cursor.fetchone()
         except sqlite3.Error as error:
             raise self.translated(error) from error
         finally:

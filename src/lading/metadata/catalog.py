@@ -26,6 +26,9 @@ from lading.metadata.namespaces import (
 from lading.metadata.schedule import Thresholds
 from lading.metadata.timer import CollectionTimer
 
+_REMEMBERED = 64
+"""How many namespaces need not be made again when somebody asks for them."""
+
 
 class Metadata(Catalog):
     """Any number of processes may share one database and its content store.
@@ -46,6 +49,7 @@ class Metadata(Catalog):
         self.content = content
         self.events = events or Events()
         self._clock, self._shared = clock, sharing == "shared"
+        self._namespaces: dict[str, Namespace] = {}
         self.database: Database = connect(url)
         try:
             bring_up_to_date(self.database)
@@ -54,14 +58,19 @@ class Metadata(Catalog):
             raise
 
     def namespace(self, name: str) -> Namespace:
-        return Namespace(
-            check_name(name, "namespace"),
-            database=self.database,
-            content=self.content,
-            shared=self._shared,
-            clock=self._clock,
-            events=self.events,
-        )
+        known = self._namespaces.get(name)
+        if known is None:
+            known = Namespace(
+                check_name(name, "namespace"),
+                database=self.database,
+                content=self.content,
+                shared=self._shared,
+                clock=self._clock,
+                events=self.events,
+            )
+            if len(self._namespaces) < _REMEMBERED:
+                self._namespaces[name] = known
+        return known
 
     def namespaces(self) -> Iterator[NamespaceRecord]:
         return list_namespaces(self.database)

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from lading.rpc.http2.stream import Stream
@@ -36,6 +35,13 @@ class Watch:
         """When it began to wait, by the monotonic clock; None while it works."""
         self.is_endless = False
         """Whether it goes on until somebody ends it, so that a server that stops need not wait."""
+
+    def first(self, messages: Iterator[Item]) -> Item | None:
+        """Give a client's first message, which is waited for; None where it sends none."""
+        self.since = time.monotonic()
+        message = next(messages, None)
+        self.since, self.has_heard = None, message is not None
+        return message
 
     def heard(self, messages: Iterable[Item]) -> Iterator[Item]:
         """Pass a client's messages on, and know when they are waited for."""
@@ -72,17 +78,17 @@ class Calls:
         self._guard = threading.Lock()
         self._watches: set[Watch] = set()
 
-    @contextmanager
-    def entered(self, context: Stream) -> Iterator[Watch]:
-        """Watch a call while the block runs."""
+    def enter(self, context: Stream) -> Watch:
+        """Watch a call, until it is left."""
         watch = Watch(context)
         with self._guard:
             self._watches.add(watch)
-        try:
-            yield watch
-        finally:
-            with self._guard:
-                self._watches.discard(watch)
+        return watch
+
+    def leave(self, watch: Watch) -> None:
+        """Watch a call no more."""
+        with self._guard:
+            self._watches.discard(watch)
 
     def shed(self, count: int, now: float | None = None) -> int:
         """Cancel at most `count` calls, those first whose clients have been silent longest."""

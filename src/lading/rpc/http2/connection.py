@@ -21,7 +21,7 @@ from lading.rpc.http2.headers import Opening, Refusal, refused
 from lading.rpc.http2.host import Host, admitted
 from lading.rpc.http2.intake import BLOCK_LIMIT, Intake
 from lading.rpc.http2.leading import Lead, Waiter
-from lading.rpc.http2.messages import PREFIX, PREFIX_SIZE, BadMessage
+from lading.rpc.http2.messages import HEAD_OF_MESSAGE, PREFIX_SIZE, BadMessage
 from lading.rpc.http2.outflow import JOINED, Outflow
 from lading.rpc.http2.outlet import Outlet
 from lading.rpc.http2.stream import Gone, Stream
@@ -89,11 +89,13 @@ class Connection:
         """Read until there is a call to run; None where others read, or nothing comes."""
         self._lead.linger(self._lingers)
         self._host.lingered(self)
-        mine = None
-        with contextlib.suppress(IndexError):  # whoever leads meanwhile has it run elsewhere
+        try:
             mine = self._runnable.popleft()
+        except IndexError:  # whoever leads meanwhile has it run elsewhere
+            mine = None
         self._lead.hand_on()
-        self._run_elsewhere()
+        if self._runnable:
+            self._run_elsewhere()
         return mine
 
     def _lingers(self) -> bool:
@@ -137,10 +139,10 @@ class Connection:
         try:
             self._outlet.flush()
             got = self._transport.receive(self._intake.room())
-            if got == 0:
-                self.break_off("the client went away")
-            elif got is not None:
+            if got:
                 self._intake.took(got)
+            elif got is not None:
+                self.break_off("the client went away")
         except Fault as fault:
             if self.is_greeted:
                 self.send_soon(frames.go_away(self._last, fault.code, str(fault)))
@@ -150,7 +152,7 @@ class Connection:
         if self._touched:
             touched, self._touched = self._touched, set()
             self._lead.tell(touched)
-        if not lingers:
+        if self._runnable and not lingers:
             self._run_elsewhere()
         if not self._runnable:  # else it goes with the answer
             self._outlet.flush()
@@ -320,10 +322,9 @@ class Connection:
         if stream.is_over:
             raise Gone
         if self._outflow.takes(stream, size):
-            head = first + frames.head(frames.DATA, 0, stream.number, size)
-            head += PREFIX.pack(0, len(message))
+            head = first + HEAD_OF_MESSAGE.pack(size << 8, 0, stream.number, 0, len(message))
             if size <= JOINED:
-                self._send(stream, b"".join((head, message, last)))
+                self._send(stream, head + message + last)
             else:
                 self._send(stream, head, message, last)
             return

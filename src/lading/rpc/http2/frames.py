@@ -45,6 +45,7 @@ BOUNDS: Final = {
 UNBOUND: Final = (0, (1 << 32) - 1, PROTOCOL_ERROR)
 _PAIR: Final = struct.Struct(">HI")
 _WORD: Final = struct.Struct(">I")
+_WORD_SIZE: Final = _WORD.size
 _TWO_WORDS: Final = struct.Struct(">II")
 
 
@@ -91,12 +92,11 @@ def pairs(payload: bytes) -> Iterator[tuple[int, int]]:
     yield from _PAIR.iter_unpack(payload)
 
 
-def word(payload: bytes) -> int:
+def word(payload: memoryview) -> int:
     """The one number of a frame that has one."""
-    if len(payload) != _WORD.size:
+    if len(payload) != _WORD_SIZE:
         raise Fault(FRAME_SIZE_ERROR, "a number of a broken size")
-    value: int = _WORD.unpack(payload)[0]
-    return value
+    return int.from_bytes(payload)
 
 
 def unpadded(view: memoryview, flags: int) -> memoryview:

@@ -6,7 +6,7 @@ answers are so few and so small that they put nothing into one.
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import grpc
@@ -25,6 +25,8 @@ _OWN: Final = frozenset(
     {"te", "content-type", "grpc-timeout", "grpc-encoding", "grpc-accept-encoding"}
 )
 _SEVEN: Final = 0x7F
+_KNOWN_LIMIT, _KNOWN_SIZE = 16, 64
+"""How many blocks are remembered of a connection, and of how many bytes."""
 
 
 class Refusal(NamedTuple):
@@ -42,6 +44,8 @@ class Opening(NamedTuple):
     metadata: Metadata
     seconds: float | None
     """How long its client waits for it; None for as long as it takes."""
+    firsts: Mapping[str, str | bytes]
+    """The metadata by its keys: of a key that comes again, the first value."""
 
 
 class Reader:
@@ -49,21 +53,25 @@ class Reader:
 
     def __init__(self) -> None:
         self._decoder = Decoder(LIST_LIMIT)
-        self._last: tuple[bytes, Opening | Refusal] | None = None
+        self._known: dict[bytes, Opening | Refusal] = {}
 
     def read(self, block: bytes) -> Opening | Refusal:
         """What a block says; `Fault` if it cannot be read, after which no later one can be."""
         # Whoever calls again and again says the same, by nothing but indices into the table, and
         # those leave the table as it is.
-        if self._last and self._last[0] == block:
-            return self._last[1]
+        known = self._known.get(block)
+        if known is not None:
+            return known
         try:
             fields = self._decoder.decode(block, raw=True)
         except HPACKError as error:
             code = ENHANCE_YOUR_CALM if "large" in str(error) else COMPRESSION_ERROR
             raise Fault(code, "headers that cannot be read") from error
         found = _opening(fields)
-        self._last = (block, found) if _is_indices(block) else None
+        if not _is_indices(block):
+            self._known.clear()
+        elif len(block) <= _KNOWN_SIZE and len(self._known) < _KNOWN_LIMIT:
+            self._known[block] = found
         return found
 
 
@@ -117,7 +125,8 @@ def _opening(fields: Iterable[tuple[bytes, bytes]]) -> Opening | Refusal:
     if found.grpc.get("grpc-encoding", "identity") != "identity":
         return Refusal(200, grpc.StatusCode.UNIMPLEMENTED, "send messages without compression")
     path = found.http.get(b":path", b"").decode("latin-1")
-    return Opening(path, tuple(found.metadata), seconds)
+    firsts = dict(reversed(found.metadata))
+    return Opening(path, tuple(found.metadata), seconds, firsts)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -15,6 +15,7 @@ BLOCK_LIMIT: Final = 64 << 10
 _BUFFER: Final = 256 << 10
 _PRIORITY_SIZE: Final = 5
 _PING_SIZE: Final = 8
+_PONG: Final = frames.head(frames.PING, frames.ACK, 0, _PING_SIZE)
 
 
 class Receiver(Protocol):
@@ -117,7 +118,7 @@ class Intake:
         return True
 
     def _data(self, number: int, flags: int, payload: memoryview) -> None:
-        data = frames.unpadded(payload, flags)
+        data = frames.unpadded(payload, flags) if flags & frames.PADDED else payload
         ends = bool(flags & frames.END_STREAM)
         self._receiver.came_data(_of_client(number), data, len(payload), ends=ends)
 
@@ -127,34 +128,35 @@ class Intake:
             if len(part) < _PRIORITY_SIZE:
                 raise Fault(frames.FRAME_SIZE_ERROR, "headers without their priority")
             part = part[_PRIORITY_SIZE:]
-        self._header_block(_of_client(number), flags, bytearray(part))
+        if flags & frames.END_HEADERS:
+            self._whole_block(_of_client(number), flags, bytes(part))
+        else:
+            self._block = (_of_client(number), flags, bytearray(part))
 
     def _continued_headers(self, number: int, flags: int, payload: memoryview) -> None:
         if self._block is None or self._block[0] != number:
             raise Fault(frames.PROTOCOL_ERROR, "headers go on that did not begin")
         _, first, block = self._block
         block += payload
-        self._header_block(number, first | flags & frames.END_HEADERS, block)
-
-    def _header_block(self, number: int, flags: int, block: bytearray) -> None:
         if len(block) > BLOCK_LIMIT:
             raise Fault(frames.ENHANCE_YOUR_CALM, "headers without end")
-        if not flags & frames.END_HEADERS:
-            self._block = (number, flags, block)
-            return
-        self._block = None
+        if flags & frames.END_HEADERS:
+            self._block = None
+            self._whole_block(number, first, bytes(block))
+
+    def _whole_block(self, number: int, flags: int, block: bytes) -> None:
         # Even those of a stream that is over: later ones refer to what they put into the table.
-        found = self._headers.read(bytes(block))
+        found = self._headers.read(block)
         self._receiver.came_headers(number, found, ends=bool(flags & frames.END_STREAM))
 
     def _window(self, number: int, flags: int, payload: memoryview) -> None:
-        size = frames.word(bytes(payload)) & frames.STREAM_MASK
+        size = frames.word(payload) & frames.STREAM_MASK
         if not size:
             raise Fault(frames.PROTOCOL_ERROR, "a window that does not widen")
         self._receiver.came_window(_of_client(number) if number else 0, size)
 
     def _reset(self, number: int, flags: int, payload: memoryview) -> None:
-        frames.word(bytes(payload))
+        frames.word(payload)
         self._receiver.came_reset(_of_client(number))
 
     def _settings(self, number: int, flags: int, payload: memoryview) -> None:
@@ -180,8 +182,7 @@ class Intake:
         if number:
             raise Fault(frames.PROTOCOL_ERROR, "a ping of a stream")
         if not flags & frames.ACK:
-            head = frames.head(frames.PING, frames.ACK, 0, _PING_SIZE)
-            self._receiver.say(head + payload)
+            self._receiver.say(_PONG + payload)
 
     def _push(self, number: int, flags: int, payload: memoryview) -> None:
         raise Fault(frames.PROTOCOL_ERROR, "a client does not push")

@@ -148,10 +148,10 @@ class Lead:
                 return
             self._take()
         until = time.monotonic() + LINGER_SECONDS
+        left = LINGER_SECONDS
         try:
-            while goes_on() and (left := until - time.monotonic()) > 0:
-                if not self._read(left, lingers=True):
-                    break
+            while left > 0 and self._read(left, lingers=True) and goes_on():
+                left = until - time.monotonic()
         finally:
             with self.guard:
                 self._is_taken = False  # whoever lingered hands on, when it knows what it does next

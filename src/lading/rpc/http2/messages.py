@@ -7,6 +7,8 @@ import grpc
 
 PREFIX: Final = struct.Struct(">BI")
 PREFIX_SIZE: Final = PREFIX.size
+HEAD_OF_MESSAGE: Final = struct.Struct(">IBIBI")
+"""A frame's head with the kind of DATA, 0, and the prefix of the message that is all of it."""
 
 
 class BadMessage(Exception):
@@ -41,6 +43,10 @@ class Assembly:
 
     def take(self, data: memoryview) -> list[bytes]:
         """The messages that these bytes complete; `BadMessage` for one that we do not take."""
+        if self._message is None and not self._prefix and len(data) >= PREFIX_SIZE:
+            flag, size = PREFIX.unpack_from(data)
+            if not flag and size == len(data) - PREFIX_SIZE and size <= self._limit:
+                return [bytes(data[PREFIX_SIZE:])]  # as nearly every small message comes
         whole: list[bytes] = []
         while data:
             message = self._message

@@ -51,7 +51,8 @@ class Outlet:
 
     def flush(self) -> None:
         """Send what was said, as far as it goes without waiting."""
-        while self.has_to_send:
+        transport = self._transport
+        while transport.holds_back or (self._pending and transport.is_open):
             if not self._turn.acquire(blocking=False):
                 return  # whoever sends flushes afterwards
             try:
@@ -66,8 +67,8 @@ class Outlet:
     def send(self, who: Sender, *buffers: Buffer) -> bool:
         """Send these behind what was said; False if the connection is over."""
         with self._turn:
-            said = bytes(self._pending)
-            if said:
+            if self._pending:
+                said = bytes(self._pending)
                 del self._pending[: len(said)]
                 buffers = (said, *buffers) if len(buffers) > 1 else (said + buffers[0],)
             try:
@@ -96,9 +97,11 @@ class Outlet:
 
     def _send(self, who: Sender, buffers: Sequence[Buffer]) -> None:
         transport = self._transport
-        size = sum(map(len, buffers))
+        size = len(buffers[0]) if len(buffers) == 1 else sum(map(len, buffers))
         while not self._is_over:
             sent = transport.send(buffers)
+            if sent == size and not transport.holds_back:
+                return  # as it nearly always is
             if sent:
                 size -= sent
                 buffers = _after(buffers, sent)

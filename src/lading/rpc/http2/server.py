@@ -97,7 +97,8 @@ class Http2Server:
         self._handlers, self._workers, self._over = handlers, workers, over
         self._listening: list[Listening] = []
         self._connections: set[Connection] = set()
-        self._changed = threading.Condition()
+        self._guard = threading.Lock()
+        self._changed = threading.Condition(self._guard)
         self._calls = 0
         self._lingering: set[Nudged] = set()
         self._is_stopping = False
@@ -174,7 +175,7 @@ class Http2Server:
 
     def admits(self) -> bool:
         """Whether one more call may begin."""
-        with self._changed:
+        with self._guard:
             if self._calls >= CALLS_LIMIT:
                 return False
             self._calls += 1
@@ -182,7 +183,7 @@ class Http2Server:
 
     def released(self) -> None:
         """A call is over."""
-        with self._changed:
+        with self._guard:
             self._calls -= 1
             if self._is_stopping:
                 self._changed.notify_all()

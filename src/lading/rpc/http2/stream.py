@@ -6,6 +6,7 @@ over the client's messages, and asks what grpc's own context would be asked.
 
 import contextlib
 import logging
+import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -88,7 +89,9 @@ class Stream:
         """When its headers came."""
         self._connection = connection
         self._opening, self._handler = opening, handler
-        self._until = None if opening.seconds is None else time.monotonic() + opening.seconds
+        self.headers = opening.firsts
+        """What `invocation_metadata` has, by its keys; of a key that comes again, the first."""
+        self._until = None if opening.seconds is None else self.since + opening.seconds
         self._assembly = Assembly(MESSAGE_LIMIT)
         self._messages: deque[bytes] = deque()
         self._leave = frames.WINDOW
@@ -177,7 +180,7 @@ class Stream:
         if self._leave < 0:
             raise frames.Fault(frames.FLOW_CONTROL_ERROR, "more than the stream's window")
         whole = self._assembly.take(data)
-        self._messages.extend(whole)
+        self._messages += whole
         return bool(whole)
 
     @property
@@ -215,8 +218,8 @@ class Stream:
     def end(self) -> None:
         """It is over. Safe to call twice."""
         self.is_over = True
-        with contextlib.suppress(IndexError):
-            while True:
+        while self._callbacks:
+            with contextlib.suppress(IndexError):  # another thread may be at it, too
                 callback = self._callbacks.pop()
                 with contextlib.suppress(Exception):
                     callback()
@@ -285,12 +288,14 @@ class Stream:
         if self._has_begun:
             return b""
         self._has_begun = True
-        return _framed(headers.BEGINNING, frames.END_HEADERS, self.number)
+        return _BEGUN(self.number)
 
     def _ending(self) -> bytes:
         """What ends the answer; and the stream, if its client has not said all."""
         code, sentence = self._status
         if code is grpc.StatusCode.OK and not self._trailers:
+            if self._has_begun and self._has_ended:
+                return _DONE(self.number)
             fields = headers.DONE
         else:
             fields = headers.trailers(code, sentence, self._trailers)
@@ -301,6 +306,17 @@ class Stream:
         if not self._has_ended:
             ending += frames.reset(self.number, frames.NO_ERROR)
         return ending
+
+
+def _ready(fields: bytes, flags: int) -> Callable[[int], bytes]:
+    """Make what gives a frame of HEADERS that is always the same but for its stream's number."""
+    pack = struct.Struct(f">5sI{len(fields)}s").pack
+    kind = frames.head(frames.HEADERS, flags, 0, len(fields))[:5]
+    return lambda number: pack(kind, number, fields)
+
+
+_BEGUN: Final = _ready(headers.BEGINNING, frames.END_HEADERS)
+_DONE: Final = _ready(headers.DONE, frames.END_HEADERS | frames.END_STREAM)
 
 
 def _framed(fields: bytes, flags: int, number: int) -> bytes:
