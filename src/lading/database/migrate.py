@@ -16,7 +16,7 @@ from lading.database.session import Session
 from lading.database.statements import Statement
 from lading.errors import FailedPrecondition
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The revision that this code works with; the last of `migrations.versions`."""
 
 _NEW = Path(__file__).with_name("migrations") / "new_sqlite.sql"

@@ -38,6 +38,7 @@ blobs = Table(
     Column("updated_ns", BigInteger, nullable=False),
     Column("labels", Text, nullable=False),
     Index("blobs_by_digest", "digest"),
+    sqlite_with_rowid=False,
 )
 
 ingests = Table(
@@ -49,6 +50,7 @@ ingests = Table(
     Column("ref_in_full", Text),
     Column("expected", Text),
     Column("committing", Text),
+    sqlite_with_rowid=False,
 )
 """`ref` is a ref, or what stands for one that an index cannot hold (`metadata.names.short`); then
 `ref_in_full` has it in JSON. `key` is the ref in the content store, where refs of every namespace
@@ -75,6 +77,7 @@ resources = Table(
         ["namespace", "lease"], ["leases.namespace", "leases.id"], ondelete="CASCADE"
     ),
     Index("resources_by_id", "namespace", "kind", "id"),
+    sqlite_with_rowid=False,
 )
 """What leases hold."""
 
@@ -108,6 +111,7 @@ condemned = Table(
     Column("digest", Key, primary_key=True),
     Column("size", BigInteger, nullable=False),
     Column("going", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 """Digests that no namespace has any more; `going` is 1 while the collector deletes their bytes."""
 
@@ -119,4 +123,5 @@ touched = Table(
     tables,
     Column("namespace", Key, primary_key=True),
     Column("digest", Key, primary_key=True),
+    sqlite_with_rowid=False,
 )

@@ -10,31 +10,6 @@ CREATE TABLE namespaces (
 	PRIMARY KEY (name)
 );
 
-CREATE TABLE blobs (
-	namespace TEXT NOT NULL, 
-	digest TEXT NOT NULL, 
-	size BIGINT NOT NULL, 
-	created_ns BIGINT NOT NULL, 
-	updated_ns BIGINT NOT NULL, 
-	labels TEXT NOT NULL, 
-	PRIMARY KEY (namespace, digest), 
-	FOREIGN KEY(namespace) REFERENCES namespaces (name)
-);
-
-CREATE INDEX blobs_by_digest ON blobs (digest);
-
-CREATE TABLE ingests (
-	namespace TEXT NOT NULL, 
-	ref TEXT NOT NULL, 
-	"key" TEXT NOT NULL, 
-	ref_in_full TEXT, 
-	expected TEXT, 
-	committing TEXT, 
-	PRIMARY KEY (namespace, ref), 
-	FOREIGN KEY(namespace) REFERENCES namespaces (name), 
-	UNIQUE ("key")
-);
-
 CREATE TABLE leases (
 	namespace TEXT NOT NULL, 
 	id TEXT NOT NULL, 
@@ -44,17 +19,6 @@ CREATE TABLE leases (
 	PRIMARY KEY (namespace, id), 
 	FOREIGN KEY(namespace) REFERENCES namespaces (name)
 );
-
-CREATE TABLE resources (
-	namespace TEXT NOT NULL, 
-	lease TEXT NOT NULL, 
-	kind TEXT NOT NULL, 
-	id TEXT NOT NULL, 
-	PRIMARY KEY (namespace, lease, kind, id), 
-	FOREIGN KEY(namespace, lease) REFERENCES leases (namespace, id) ON DELETE CASCADE
-);
-
-CREATE INDEX resources_by_id ON resources (namespace, kind, id);
 
 CREATE TABLE images (
 	namespace TEXT NOT NULL, 
@@ -68,22 +32,9 @@ CREATE TABLE images (
 	FOREIGN KEY(namespace) REFERENCES namespaces (name)
 );
 
-CREATE TABLE condemned (
-	digest TEXT NOT NULL, 
-	size BIGINT NOT NULL, 
-	going BIGINT NOT NULL, 
-	PRIMARY KEY (digest)
-);
-
 CREATE TABLE collecting (
 	id TEXT NOT NULL, 
 	PRIMARY KEY (id)
-);
-
-CREATE TABLE touched (
-	namespace TEXT NOT NULL, 
-	digest TEXT NOT NULL, 
-	PRIMARY KEY (namespace, digest)
 );
 
 CREATE TABLE claims (
@@ -94,4 +45,58 @@ CREATE TABLE claims (
 )
  WITHOUT ROWID;
 
-INSERT INTO alembic_version VALUES ('0002');
+CREATE TABLE blobs (
+	namespace TEXT NOT NULL, 
+	digest TEXT NOT NULL, 
+	size BIGINT NOT NULL, 
+	created_ns BIGINT NOT NULL, 
+	updated_ns BIGINT NOT NULL, 
+	labels TEXT NOT NULL, 
+	PRIMARY KEY (namespace, digest), 
+	FOREIGN KEY(namespace) REFERENCES namespaces (name)
+)
+ WITHOUT ROWID;
+
+CREATE INDEX blobs_by_digest ON blobs (digest);
+
+CREATE TABLE ingests (
+	namespace TEXT NOT NULL, 
+	ref TEXT NOT NULL, 
+	"key" TEXT NOT NULL, 
+	ref_in_full TEXT, 
+	expected TEXT, 
+	committing TEXT, 
+	PRIMARY KEY (namespace, ref), 
+	FOREIGN KEY(namespace) REFERENCES namespaces (name), 
+	UNIQUE ("key")
+)
+ WITHOUT ROWID;
+
+CREATE TABLE resources (
+	namespace TEXT NOT NULL, 
+	lease TEXT NOT NULL, 
+	kind TEXT NOT NULL, 
+	id TEXT NOT NULL, 
+	PRIMARY KEY (namespace, lease, kind, id), 
+	FOREIGN KEY(namespace, lease) REFERENCES leases (namespace, id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+
+CREATE INDEX resources_by_id ON resources (namespace, kind, id);
+
+CREATE TABLE condemned (
+	digest TEXT NOT NULL, 
+	size BIGINT NOT NULL, 
+	going BIGINT NOT NULL, 
+	PRIMARY KEY (digest)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE touched (
+	namespace TEXT NOT NULL, 
+	digest TEXT NOT NULL, 
+	PRIMARY KEY (namespace, digest)
+)
+ WITHOUT ROWID;
+
+INSERT INTO alembic_version VALUES ('0003');
