@@ -161,3 +161,20 @@ def test_what_changes_nothing_that_is_collected_makes_no_collection_due(timer, e
         events.emit(IngestProgress("images", clock(), "ref", 1, None))
     assert timer.step(clock()) > clock()
     assert timer.last is None
+
+
+def test_a_deleted_blob_is_counted_and_nothing_is_looked_up_for_it(events, clock):
+    collector = Scripted(NONE)
+    looks = []
+    collector.due_ns = looks.append
+    thresholds = Thresholds(deletions=3, startup=timedelta(days=1))
+    timer = CollectionTimer(collector, events, thresholds, clock=clock)
+    timer.step(clock())  # which looks once, as at every poll
+    for _ in range(3):
+        assert timer.last is None
+        clock.pass_by(SECOND)
+        events.emit(BlobDeleted("images", clock(), DIGEST))
+        timer.step(clock())
+    assert timer.last == NONE
+    assert len(looks) == 1
+    timer.close()

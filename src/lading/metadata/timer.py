@@ -140,7 +140,7 @@ class CollectionTimer:
                 self._schedule.delete(now_ns)
             else:
                 self._schedule.mutate(now_ns)
-            if not isinstance(event, BlobCreated):
+            if not isinstance(event, (BlobCreated, BlobDeleted)):  # of which there may be many
                 self._poll_ns = min(self._poll_ns, now_ns)  # a lease may end before all others
             if self._schedule.due_ns < before or self._poll_ns <= now_ns:
                 self._changed.notify()
