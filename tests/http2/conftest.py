@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from lading.rpc.calls import Calls, Workers
+from lading.rpc.http2.messages import Soon
 from lading.rpc.http2.server import Http2Server
 from lading.rpc.http2.stream import Handler
 from tests.http2.peer import PATIENCE_SECONDS, Peer
@@ -35,7 +36,7 @@ class Handlers:
         once |= {"Abort": self.abort, "Metadata": self.metadata}
         many = {"Each": self.each, "Many": self.many, "Endless": self.endless, "Begin": self.begin}
         many |= {"FailLate": self.fail_late, "First": self.first, "Tracked": self.tracked}
-        many["Unwritable"] = self.unwritable
+        many |= {"Unwritable": self.unwritable, "Soon": self.soon}
         handlers = {name: Handler(answers_once=True, function=each) for name, each in once.items()}
         for name, each in many.items():
             handlers[name] = Handler(answers_once=False, function=each)
@@ -116,6 +117,15 @@ class Handlers:
         for message in messages:
             yield bytes(message)
             return
+
+    def soon(self, messages, context):
+        """Each message twice, with what comes next; the last one is what to fail with."""
+        *said, last = map(bytes, messages)
+        for message in said:
+            yield Soon(message)
+            yield Soon(message)
+        if last:
+            context.abort(grpc.StatusCode.DATA_LOSS, last.decode())
 
     def unwritable(self, messages, context):
         """Nothing, and trailers that are none."""

@@ -7,9 +7,10 @@ import pytest
 
 from lading.rpc.http2 import frames
 from lading.rpc.http2.stream import MESSAGE_LIMIT
+from lading.rpc.http2.transports import Plain
 from tests.http2.peer import data, message
 
-OK, UNKNOWN, EXHAUSTED = 0, 2, 8
+OK, UNKNOWN, EXHAUSTED, DATA_LOSS = 0, 2, 8, 15
 UNIMPLEMENTED, INTERNAL, DEADLINE = 12, 13, 4
 
 
@@ -28,6 +29,31 @@ def test_each_message_is_answered_as_it_comes(peer):
         assert peer.expect(frames.DATA).payload == message(b"%d" % number)
     peer.send(data(1, b"", ends=True))
     assert peer.expect(frames.HEADERS, stream=1).ends
+
+
+@pytest.mark.parametrize(("words", "status"), [(b"", OK), (b"gone", DATA_LOSS)])
+def test_what_may_wait_goes_with_what_comes_next_or_with_the_end(peer, monkeypatch, words, status):
+    sent, send = [], Plain.send
+
+    def counted(transport, buffers):
+        sent.append(b"".join(buffers))
+        return send(transport, buffers)
+
+    peer.call("Echo", b"ready", stream=1)
+    assert peer.answer(1).messages == [b"ready"]
+    monkeypatch.setattr(Plain, "send", counted)
+    peer.call("Soon", b"first", b"second", words, stream=3)
+    answer = peer.answer(3)
+    assert (answer.messages, answer.status) == ([b"first"] * 2 + [b"second"] * 2, status)
+    assert len([each for each in sent if b"first" in each or b"second" in each]) == 1
+
+
+def test_what_may_wait_is_no_more_than_the_client_takes(server):
+    peer = server.peer(initial_window_size=8)
+    peer.call("Soon", b"more than eight bytes", b"")
+    peer.widen(1 << 20, 1)
+    answer = peer.answer()
+    assert (answer.messages, answer.status) == ([b"more than eight bytes"] * 2, OK)
 
 
 def test_a_call_without_messages_is_answered(peer):

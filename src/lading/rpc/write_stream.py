@@ -22,6 +22,7 @@ from lading.content.store import ContentStore, Ingest, Writer
 from lading.errors import AlreadyExists, Error, InvalidArgument, NotFound, OutOfRange
 from lading.model.digest import Digest
 from lading.rpc import wire
+from lading.rpc.http2.messages import Soon
 from lading.rpc.methods import Call
 from lading.rpc.protos.content_pb2 import (
     COMMIT,
@@ -72,9 +73,11 @@ class WriteStream:
                 request, data = split(message)
                 last = self._answer(request, data).SerializeToString()
                 del message, data  # a slow client keeps one message in memory, not two
-                yield last
                 if request.action == COMMIT:
+                    last = Soon(last)
+                    yield last
                     break
+                yield last
             if last is None:
                 raise InvalidArgument("the stream ended before a message named its ref")
             yield last

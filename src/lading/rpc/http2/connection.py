@@ -38,16 +38,14 @@ class Connection:
     """One connection. Who may call what, and when, is said at each part."""
 
     def __init__(self, host: Host, transport: Transport) -> None:
-        self.since = time.monotonic()
-        self._outflow = Outflow()
+        self.since, self._outflow = time.monotonic(), Outflow()
         self._host, self._transport = host, transport
         self.is_broken = False
         """Whether nothing comes or goes any more."""
         self.is_shared = False
         """Whether it has carried two calls at a time."""
         self._is_draining = False
-        self._intake = Intake(self)
-        self._outlet = Outlet(transport, self.break_off)
+        self._intake, self._outlet = Intake(self), Outlet(transport, self.break_off)
         self._lead = Lead(self, transport.socket.fileno(), host.poller)
         self._streams: dict[int, Stream] = {}
         self._last = 0
@@ -102,7 +100,7 @@ class Connection:
         return not self._runnable and self._host.lingers(self)
 
     def nudge(self) -> None:
-        """Have the worker that waits for the next call look whether it may, from any thread."""
+        """Have the worker that waits for the next call look whether it may."""
         self._lead.wake()
 
     def _run_elsewhere(self) -> None:
@@ -316,14 +314,18 @@ class Connection:
         if not self._outlet.send(stream, *buffers):
             raise Gone
 
-    def send_message(self, stream: Stream, message: bytes, first: bytes, last: bytes) -> None:
+    def send_message(
+        self, stream: Stream, message: bytes, first: bytes, last: bytes, *, waits: bool = False
+    ) -> None:
         """Send a message as the client takes it, between the frames `first` and `last`."""
         size = PREFIX_SIZE + len(message)
         if stream.is_over:
             raise Gone
         if self._outflow.takes(stream, size):
             head = first + HEAD_OF_MESSAGE.pack(size << 8, 0, stream.number, 0, len(message))
-            if size <= JOINED:
+            if waits and size <= JOINED:
+                self.say(head + message + last)
+            elif size <= JOINED:
                 self._send(stream, head + message + last)
             else:
                 self._send(stream, head, message, last)
@@ -364,8 +366,7 @@ class Connection:
         """Take no more calls, and end with the last that there is."""
         with self._lead.guard:
             self._is_draining = True
-            is_last = not self._streams
-            last = self._last
+            is_last, last = not self._streams, self._last
         self.send_soon(frames.go_away(last, frames.NO_ERROR))
         if is_last:
             self._part()

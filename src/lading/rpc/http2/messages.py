@@ -11,6 +11,12 @@ HEAD_OF_MESSAGE: Final = struct.Struct(">IBIBI")
 """A frame's head with the kind of DATA, 0, and the prefix of the message that is all of it."""
 
 
+class Soon(bytes):
+    """An answer that goes with what its handler gives next, or with its end: one trip for both."""
+
+    __slots__ = ()
+
+
 class BadMessage(Exception):
     """A message that ends its call: with this code, and this sentence."""
 

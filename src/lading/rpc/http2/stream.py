@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, NoReturn, Protocol, Self
 import grpc
 
 from lading.rpc.http2 import frames, headers
-from lading.rpc.http2.messages import Assembly
+from lading.rpc.http2.messages import Assembly, Soon
 
 _LOG = logging.getLogger(__name__)
 MESSAGE_LIMIT: Final = 16 << 20
@@ -61,8 +61,13 @@ class Carrier(Protocol):
     def send_soon(self, data: bytes) -> None:
         """Send frames without waiting, from any thread."""
 
-    def send_message(self, stream: "Stream", message: bytes, first: bytes, last: bytes) -> None:
-        """Send a message as the client takes it, between the frames `first` and `last`."""
+    def send_message(
+        self, stream: "Stream", message: bytes, first: bytes, last: bytes, *, waits: bool = False
+    ) -> None:
+        """Send a message as the client takes it, between the frames `first` and `last`.
+
+        If it may, it `waits` for what is sent next.
+        """
 
     def woken(self, stream: "Stream") -> None:
         """A call was ended by another thread than its own, which has to look."""
@@ -273,7 +278,8 @@ class Stream:
             for answer in answers:
                 if len(answer) > MESSAGE_LIMIT:
                     self._refuse_own(len(answer))
-                self._connection.send_message(self, answer, self._begun(), b"")
+                waits = isinstance(answer, Soon)
+                self._connection.send_message(self, answer, self._begun(), b"", waits=waits)
         finally:
             answers.close()
 
