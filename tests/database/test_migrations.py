@@ -20,6 +20,9 @@ from lading.stores.local.store import LocalStore
 OLD = Path(__file__).with_name("revision_0001.sql")
 RIGHT = Digest.of(b"hello, world")
 CLAIM = Statement("SELECT token, digest, expires_ns FROM claims")
+CONDEMNED = Statement("SELECT digest, size, going FROM condemned")
+TOUCHED = Statement("SELECT namespace, digest FROM touched")
+BROKEN = Statement("PRAGMA foreign_key_check")
 REVISION = Statement("SELECT version_num FROM alembic_version")
 NEWER = Statement("UPDATE alembic_version SET version_num = '9999'")
 OPEN = """
@@ -126,6 +129,8 @@ def test_an_old_file_is_opened_with_all_that_it_has(tmp_path):
     connection = sqlite3.connect(path)
     connection.executescript(OLD.read_text())
     connection.execute("INSERT INTO claims VALUES ('new 1', ?, 7)", [RIGHT])
+    connection.execute("INSERT INTO condemned VALUES (?, 12, 1)", [RIGHT])
+    connection.execute("INSERT INTO touched VALUES ('images', ?)", [RIGHT])
     connection.commit()
     connection.close()
     content = LocalStore(tmp_path / "root")
@@ -146,4 +151,7 @@ def test_an_old_file_is_opened_with_all_that_it_has(tmp_path):
         with namespace.writer("w") as writer:
             assert (writer.offset, writer.status().expected) == (5, RIGHT)
         assert metadata.database.row(CLAIM) == ("new 1", RIGHT, 7)
+        assert metadata.database.row(CONDEMNED) == (RIGHT, 12, 1)
+        assert metadata.database.row(TOUCHED) == ("images", RIGHT)
+        assert metadata.database.row(BROKEN) is None
         assert metadata.database.row(REVISION) == (migrate.SCHEMA,)
