@@ -1,7 +1,8 @@
 """The tables. One schema for both engines; `migrations` makes it and brings old ones up to it.
 
 Moments are nanoseconds since 1970 UTC. Labels are one JSON object each, or empty where there are
-none: they are set in one step with their row and go with it.
+none: they are set in one step with their row and go with it. Where there may be many rows, SQLite
+keeps them in the tree of their key: one with a rowid has two, and each row is looked for in both.
 """
 
 from sqlalchemy import (
@@ -102,8 +103,8 @@ claims = Table(
     Column("expires_ns", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Digests whose bytes are on their way in, so that the collector leaves them alone. One tree and no
-index beside it: each blob that comes in makes such a row and ends it."""
+"""Digests whose bytes are on their way in, so that the collector leaves them alone. No index beside
+their tree: each blob that comes in makes such a row and ends it."""
 
 condemned = Table(
     "condemned",
