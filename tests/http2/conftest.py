@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from lading.rpc.calls import Calls, Workers
+from lading.rpc.http2 import turns
 from lading.rpc.http2.messages import Soon
 from lading.rpc.http2.server import Http2Server
 from lading.rpc.http2.stream import Handler
@@ -40,6 +41,8 @@ class Handlers:
         handlers = {name: Handler(answers_once=True, function=each) for name, each in once.items()}
         for name, each in many.items():
             handlers[name] = Handler(answers_once=False, function=each)
+        handlers["Slow"] = Handler(answers_once=True, function=self.turn)
+        handlers["Quick"] = Handler(answers_once=True, function=self.turn, is_quick=True)
         return {f"/test.Test/{name}": handler for name, handler in handlers.items()}
 
     def echo(self, messages, context):
@@ -117,6 +120,10 @@ class Handlers:
         for message in messages:
             yield bytes(message)
             return
+
+    def turn(self, messages, context):
+        """Whether some thread has its turn, which is this one if any."""
+        return b"taken" if turns._ONE.locked() else b"free"
 
     def soon(self, messages, context):
         """Each message twice, with what comes next; the last one is what to fail with."""

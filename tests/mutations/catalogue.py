@@ -12,6 +12,7 @@ MUTATIONS = (
     *of_archives.READING,
     *of_archives.WRITING,
     *of_http2.TURNS,
+    *of_http2.WORKING,
     *of_http2.FLOW,
     *of_http2.REFUSING,
 )

@@ -40,6 +40,23 @@ TURNS = (
     ),
 )
 
+WORKING = (
+    Mutation(
+        "a call that may wait for the disk keeps its turn",
+        STREAM,
+        "        if not is_quick:\n            turns.end()\n",
+        "        if is_quick is None:\n            turns.end()\n",
+        TESTS,
+    ),
+    Mutation(
+        "a thread keeps its turn while it waits for its client",
+        LEADING,
+        "        turns.end()\n        try:\n            while not ready():\n",
+        "        try:\n            while not ready():\n",
+        TESTS,
+    ),
+)
+
 FLOW = (
     Mutation(
         "a client may send more than a call's window",

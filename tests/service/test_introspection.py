@@ -14,6 +14,8 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from lading.content.events import Events
 from lading.rpc.calls import Watch
+from lading.rpc.content_service import ContentService
+from lading.rpc.methods import Dispatch
 from lading.rpc.protos import introspection_pb2, version_pb2
 from lading.rpc.server import Server
 from lading.rpc.services import all_services
@@ -206,3 +208,9 @@ def test_reflection_answers_what_it_does_not_know_and_goes_on(service):
     assert unknown.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
     assert empty.error_response.error_code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
     assert listed.list_services_response.service
+
+
+def test_what_only_looks_something_up_is_quick():
+    handlers = Dispatch(None, None, None).handlers(ContentService(Events()))
+    quick = {name for name, handler in handlers.items() if handler.is_quick}
+    assert quick == {"Info", "Status", "ListStatuses"}

@@ -15,7 +15,7 @@ from typing import Final
 
 import grpc
 
-from lading.rpc.http2 import frames
+from lading.rpc.http2 import frames, turns
 from lading.rpc.http2.frames import Fault
 from lading.rpc.http2.headers import Opening, Refusal, refused
 from lading.rpc.http2.host import Host, admitted
@@ -44,12 +44,11 @@ class Connection:
         """Whether nothing comes or goes any more."""
         self.is_shared = False
         """Whether it has carried two calls at a time."""
-        self._is_draining = False
         self._intake, self._outlet = Intake(self), Outlet(transport, self.break_off)
         self._lead = Lead(self, transport.socket.fileno(), host.poller)
         self._streams: dict[int, Stream] = {}
-        self._last = 0
-        """The number of the last call that has come."""
+        self._is_draining, self._last = False, 0
+        """The latter is the number of the last call that has come."""
         self._runnable: deque[Stream] = deque()
         self._touched: set[Waiter] = set()
         """Whose threads have to look, after what is just being told."""
@@ -91,9 +90,9 @@ class Connection:
             mine = self._runnable.popleft()
         except IndexError:  # whoever leads meanwhile has it run elsewhere
             mine = None
+            turns.end()
         self._lead.hand_on()
-        if self._runnable:
-            self._run_elsewhere()
+        self._run_elsewhere()
         return mine
 
     def _lingers(self) -> bool:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
+from lading.rpc.http2 import turns
 from lading.rpc.http2.poller import Poller
 
 _ONE: Final = (1).to_bytes(8, sys.byteorder)
@@ -105,6 +106,7 @@ class Lead:
 
         What is waited for comes by what is read, and then `tell` is called; or by `wake`.
         """
+        turns.end()
         try:
             while not ready():
                 left = who.time_left()
@@ -141,7 +143,10 @@ class Lead:
                 self._is_taken = False
 
     def linger(self, goes_on: Callable[[], bool]) -> None:
-        """Lead while it is worth it, by a worker that has nothing else to do."""
+        """Lead while it is worth it, by a worker that has nothing else to do.
+
+        It has its turn, if it need not wait long for it, when something has come.
+        """
         with self.guard:
             if self._is_taken or self._led.is_broken or not goes_on():
                 self._hand_on()
@@ -152,6 +157,9 @@ class Lead:
         try:
             while left > 0 and self._read(left, lingers=True) and goes_on():
                 left = until - time.monotonic()
+        except BaseException:
+            turns.end()
+            raise
         finally:
             with self.guard:
                 self._is_taken = False  # whoever lingered hands on, when it knows what it does next
@@ -166,7 +174,10 @@ class Lead:
         sends = self._led.has_to_send
         if sends:
             self._poll.modify(self._socket_number, select.POLLIN | select.POLLOUT)
+        turns.end()
         events = self._poll.poll(None if seconds is None else seconds * 1000)
+        if lingers and events:
+            turns.take()
         if sends:
             self._poll.modify(self._socket_number, select.POLLIN)
         for number, _ in events:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from lading.rpc.http2 import turns
 from lading.rpc.http2.transports import Transport
 
 PENDING_LIMIT: Final = 256 << 10
@@ -112,6 +113,7 @@ class Outlet:
 
     def _wait(self, who: Sender) -> None:
         """Wait until the socket takes more, or the connection is over."""
+        turns.end()
         self.stalled = who
         try:
             if who.is_unwanted:  # whoever said so has not seen it stall

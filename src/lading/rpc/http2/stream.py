@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, NoReturn, Protocol, Self
 
 import grpc
 
-from lading.rpc.http2 import frames, headers
+from lading.rpc.http2 import frames, headers, turns
 from lading.rpc.http2.messages import Assembly, Soon
 
 _LOG = logging.getLogger(__name__)
@@ -32,6 +32,8 @@ class Handler(NamedTuple):
 
     answers_once: bool
     function: Callable[[Iterator[bytes], Any], Any]
+    is_quick: bool = False
+    """Whether it only looks something up, so that others may wait for it a moment."""
 
 
 class Ended(Exception):
@@ -265,7 +267,9 @@ class Stream:
             self._connection.ended(self)
 
     def _answer(self) -> None:
-        once, function = self._handler
+        once, function, is_quick = self._handler
+        if not is_quick:
+            turns.end()
         if once:
             answer = function(self, self)
             if len(answer) > MESSAGE_LIMIT:
