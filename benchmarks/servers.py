@@ -27,6 +27,9 @@ GO_PATH = Path("/usr/share/gocode")
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 START_SECONDS = 30.0
 NAMESPACE = "benchmark"
+SEVERAL = "several"
+"""The name of the lading that serves with `PROCESSES` processes."""
+PROCESSES = 2
 ROOT_LABEL = {"containerd.io/gc.root": "benchmark"}
 """What keeps a blob from either collector."""
 _SHORT = "/tmp"  # noqa: S108 - the folder made in it is ours alone
@@ -55,13 +58,25 @@ class Server(NamedTuple):
 
     def cpu_seconds(self) -> float:
         """What all its threads have worked since it began, the kernel's part included."""
-        fields = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(map(_cpu_ticks, self._processes())) / os.sysconf("SC_CLK_TCK")
 
     def peak_memory(self) -> int:
-        """The most bytes that were resident at a time."""
-        status = Path(f"/proc/{self.process}/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+        """The most bytes that were resident at a time, of each process that it consists of."""
+        return sum(map(_peak_memory, self._processes()))
+
+    def _processes(self) -> list[int]:
+        children = Path(f"/proc/{self.process}/task/{self.process}/children").read_text()
+        return [self.process, *map(int, children.split())]
+
+
+def _cpu_ticks(process: int) -> int:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def _peak_memory(process: int) -> int:
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 class ContentClient:
@@ -130,14 +145,15 @@ def lading(server: Server, *words: Word) -> list[Word]:
 
 @contextmanager
 def both(folder: Path, client: ContentClient, *, filled: int = 0) -> Iterator[dict[str, Server]]:
-    """Lend a lading and a containerd, each with `filled` blobs, and end them."""
+    """Lend a lading, one of two processes and a containerd, each with `filled` blobs."""
     with (
         # A path to a socket has to be short, and a folder for temporary files may lie deep.
         tempfile.TemporaryDirectory(prefix="lading-", dir=_SHORT) as sockets,
-        _lading(folder / "lading", f"{sockets}/lading.sock", filled) as ours,
+        _lading(folder / "lading", f"{sockets}/lading.sock", filled) as one,
+        _lading(folder / SEVERAL, f"{sockets}/several.sock", filled, PROCESSES) as several,
         _containerd(folder / "containerd", f"{sockets}/containerd.sock", client, filled) as theirs,
     ):
-        yield {"lading": ours, "containerd": theirs}
+        yield {"lading": one, SEVERAL: several, "containerd": theirs}
 
 
 @contextmanager
@@ -151,12 +167,14 @@ def containerd_alone(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def _lading(folder: Path, address: str, filled: int) -> Iterator[Server]:
+def _lading(folder: Path, address: str, filled: int, processes: int = 1) -> Iterator[Server]:
     if filled:
         _fill(folder, filled)
+    name = "lading" if processes == 1 else SEVERAL
     command: list[Word] = [*_LADING, "--root", folder, "serve", "--listen", f"unix://{address}"]
-    with _running("lading", [*command, "--log-level", "warning"], address) as server:
-        yield server._replace(address=address)
+    command += ["--log-level", "warning", "--processes", str(processes)]
+    with _running(name, command, address) as server:
+        yield server
 
 
 @contextmanager

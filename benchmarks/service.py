@@ -11,13 +11,24 @@ from benchmarks.material import BLOCK_SIZE, GIB, KIB, MIB, write_file
 from benchmarks.measuring import Times
 from benchmarks.peers import Outcome
 from benchmarks.programs import Word, output_of
-from benchmarks.servers import ContentClient, Server, absent, both, ctr, lading
+from benchmarks.servers import (
+    PROCESSES,
+    SEVERAL,
+    ContentClient,
+    Server,
+    absent,
+    both,
+    ctr,
+    lading,
+)
 from benchmarks.session import Session
 
 EACH = 4 * KIB
 CLIENTS = 4
 IDLE, WRITING = 100, 8
 MEMORY_LIMIT = 250 * MIB
+_LADINGS = {"lading": "", SEVERAL: f", by {PROCESSES} processes"}
+"""The ladings that are measured, and what is said of each."""
 Work = Callable[[Server, int], Outcome]
 """What a client does in one turn, given a number that no other round has."""
 
@@ -57,8 +68,10 @@ def _writes(
         def work(server: Server, number: int, streams: int = streams) -> Outcome:
             return client("write", server, size=size // streams, clients=streams, round=number)
 
-        times, cpu = _turns(session, servers, work, uses=2 * size, after=partial(client, "clear"))
-        yield _faster(what, times, speed)
+        times, cpu = _turns(
+            session, servers, work, clients=streams, uses=2 * size, after=partial(client, "clear")
+        )
+        yield from _faster(what, times, speed)
         if streams == 1:
             yield _worked(what, cpu, 0.4)
 
@@ -76,7 +89,7 @@ def _reads(
         return client("read", server, size=size)
 
     times, cpu = _turns(session, servers, work, uses=size)
-    yield _faster(what, times, 1.45)
+    yield from _faster(what, times, 1.45)
     yield _worked(what, cpu, 0.5)
 
 
@@ -95,7 +108,7 @@ def _commits(
                 "commit", server, count=count, each=EACH, clients=clients, round=first + number
             )
 
-        yield _faster(what, _turns(session, servers, work)[0], speed)
+        yield from _faster(what, _turns(session, servers, work, clients=clients)[0], speed)
 
 
 def _deletions(
@@ -110,7 +123,7 @@ def _deletions(
         client("commit", server, clients=CLIENTS, **some)
         return client("delete", server, **some)
 
-    yield _faster(what, _turns(session, servers, work)[0], 1.0)
+    yield from _faster(what, _turns(session, servers, work)[0], 1.0)
 
 
 def _lookups(
@@ -124,7 +137,7 @@ def _lookups(
         def work(server: Server, number: int, clients: int = clients) -> Outcome:
             return client("info", server, count=count, clients=clients, among=among)
 
-        yield _faster(what, _turns(session, servers, work)[0], speed)
+        yield from _faster(what, _turns(session, servers, work, clients=clients)[0], speed)
 
 
 def _listings(
@@ -136,7 +149,7 @@ def _listings(
     def work(server: Server, number: int) -> Outcome:
         return client("list", server)
 
-    yield _faster(what, _turns(session, servers, work)[0], 0.8)
+    yield from _faster(what, _turns(session, servers, work)[0], 0.8)
 
 
 def _memory(
@@ -147,8 +160,9 @@ def _memory(
     session.say(what)
     for server in servers.values():
         client("hold", server, idle=IDLE, clients=WRITING, size=size)
-    row = table.within(what, servers["lading"].peak_memory(), limit=MEMORY_LIMIT)
-    yield row._replace(rival=f"{servers['containerd'].peak_memory() / MIB:.0f} MiB")
+    for name, added in _LADINGS.items():
+        row = table.within(what + added, servers[name].peak_memory(), limit=MEMORY_LIMIT)
+        yield row._replace(rival=f"{servers['containerd'].peak_memory() / MIB:.0f} MiB")
 
 
 def _commands(
@@ -188,7 +202,7 @@ def _commands(
         },
         uses=2 * size,
     )
-    yield _faster(f"get {what}", times, 4.0)
+    yield from _faster(f"get {what}", times, 4.0)
 
     def ingest(server: Server, command: Callable[[], object]) -> float:
         client("clear", server)
@@ -208,7 +222,7 @@ def _commands(
         },
         uses=2 * size,
     )
-    yield _faster(f"ingest {what}", times, 4.0)
+    yield from _faster(f"ingest {what}", times, 4.0)
 
 
 def _fed(command: Sequence[Word], source: Path) -> bytes:
@@ -221,10 +235,15 @@ def _turns(
     servers: Mapping[str, Server],
     work: Work,
     *,
+    clients: int = 1,
     uses: int = 0,
     after: Callable[[Server], object] = lambda server: None,
 ) -> tuple[Times, Times]:
-    """Let the client work with each server in turn: its seconds, and what the server worked."""
+    """Let the client work with each server in turn: its seconds, and what the server worked.
+
+    One client alone has nothing of a second process.
+    """
+    servers = {name: each for name, each in servers.items() if clients > 1 or name != SEVERAL}
     cpu: dict[str, list[float]] = {name: [] for name in servers}
     done: dict[str, list[str]] = {name: [] for name in servers}
 
@@ -244,10 +263,11 @@ def _turns(
     return times, {name: each[1:] for name, each in cpu.items()}  # the first round is not counted
 
 
-def _faster(what: str, times: Times, at_least: float) -> table.Row:
-    return table.faster(
-        f"{what}; containerd", times, ours="lading", rival="containerd", at_least=at_least
-    )
+def _faster(what: str, times: Times, at_least: float) -> Iterator[table.Row]:
+    for name, added in _LADINGS.items():
+        if name in times:
+            title = f"{what}{added}; containerd"
+            yield table.faster(title, times, ours=name, rival="containerd", at_least=at_least)
 
 
 def _worked(what: str, cpu: Times, at_most: float) -> table.Row:

@@ -128,3 +128,7 @@ def test_labels_longer_than_4096_bytes_are_refused_everywhere(namespace):  # H37
             namespace.add(b"y", labels=labels)
     assert namespace.blob(digest).labels == {}
     assert len(list(namespace.blobs())) == 1
+
+
+def test_a_catalog_is_near_where_its_rows_are_in_a_file(metadata, url):
+    assert metadata.is_near == url.startswith("sqlite:")

@@ -4,6 +4,7 @@ import os
 import uuid
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -210,7 +211,10 @@ def test_reflection_answers_what_it_does_not_know_and_goes_on(service):
     assert listed.list_services_response.service
 
 
-def test_what_only_looks_something_up_is_quick():
-    handlers = Dispatch(None, None, None).handlers(ContentService(Events()))
-    quick = {name for name, handler in handlers.items() if handler.is_quick}
-    assert quick == {"Info", "Status", "ListStatuses"}
+@pytest.mark.parametrize(
+    ("is_near", "expected"), [(True, {"Info", "Status", "ListStatuses"}), (False, set())]
+)
+def test_what_only_looks_something_up_on_this_machine_is_quick(is_near, expected):
+    catalog = SimpleNamespace(is_near=is_near)
+    handlers = Dispatch(catalog, None, None).handlers(ContentService(Events()))
+    assert {name for name, handler in handlers.items() if handler.is_quick} == expected

@@ -206,6 +206,9 @@ class Lease(Scope):
 class Catalog(Closing):
     """The namespaces over one content store. Any method may be called from any thread."""
 
+    is_near = False
+    """Whether a look-up asks nobody outside of this process, and so takes microseconds."""
+
     @abstractmethod
     def namespace(self, name: str) -> Scope:
         """The content store of one name; `InvalidArgument` for what can be none."""

@@ -51,6 +51,7 @@ class Metadata(Catalog):
         self._clock, self._shared = clock, sharing == "shared"
         self._namespaces: dict[str, Namespace] = {}
         self.database: Database = connect(url)
+        self.is_near = self.database.name == "sqlite"
         try:
             bring_up_to_date(self.database)
         except BaseException:

@@ -148,7 +148,7 @@ class Dispatch:
                 self._one(name, service, method)
                 if method.answers_once
                 else self._many(name, service, method),
-                is_quick=method.answers_once and not method.changes,
+                is_quick=self._catalog.is_near and method.answers_once and not method.changes,
             )
             for name, method in service.methods().items()
         }

@@ -32,7 +32,7 @@ ROWS = {
     "memory": 2,
     "rows": 6,
     "collecting": 2,
-    "service": 14,
+    "service": 18,
     "archives": 2,
     "pulls": 13,
     "pushes": 3,
