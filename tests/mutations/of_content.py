@@ -261,8 +261,8 @@ ENDING = (
     Mutation(
         "a spare folder takes the place of the ref's own",
         SPARES,
-        "                if self._moved(lock, path, exclusively=True):\n",
-        "                if self._moved(lock, path):\n",
+        "self._moved(lock, path, exclusively=True)",
+        "self._moved(lock, path)",
         (UNIT,),
     ),
     Mutation(
@@ -289,8 +289,8 @@ ENDING = (
     Mutation(
         "a folder that was moved in the place of ours is kept",
         SPARES,
-        "        if lock.is_in_place():\n            self._waiting",
-        "        if lock.held:\n            self._waiting",
+        "            if lock.is_in_place():\n                self._waiting",
+        "            if lock.held:\n                self._waiting",
         (UNIT,),
     ),
     Mutation(

@@ -44,6 +44,8 @@ class Spares:
         """A folder that is in place as `path`, locked; None if there is none for it."""
         if not self._waiting:
             self._wanted += 1
+        elif os.path.lexists(path):
+            return None  # the ref is taken up in its own
         for _ in range(len(self._waiting)):
             try:
                 lock = self._waiting.pop(0)
@@ -53,8 +55,7 @@ class Spares:
                 self._waiting.append(lock)
             elif lock.held:  # a fork's child has none of its parent's
                 lock.sign(now_ns)
-                if self._moved(lock, path, exclusively=True):
-                    return lock
+                return lock if self._moved(lock, path, exclusively=True) else None
         return None
 
     def keep(self, lock: RefLock) -> bool:
@@ -93,10 +94,10 @@ class Spares:
 
     def _put_down(self, lock: RefLock, path: Path) -> None:
         """Have it wait, if it is what was moved; else give back what was."""
-        if lock.is_in_place():
-            self._waiting.append(lock)
-            return
         with suppress(OSError):
+            if lock.is_in_place():
+                self._waiting.append(lock)
+                return
             self._disk.rename_exclusively(lock.path, path)
         self._end(lock)
 

@@ -118,12 +118,32 @@ def test_a_ref_in_a_folder_of_another_is_locked_from_its_first_moment(store, at_
     assert str(os.getpid()) in seen[0]
 
 
-def test_a_ref_whose_folder_is_there_is_taken_up_in_it(store, at_once):
+def test_a_ref_whose_folder_is_there_is_taken_up_in_it(store, at_once, tmp_path):
     with store.writer("two") as writer:
         writer.write(b"half")
     commit(store, "one")
+    before = waiting(tmp_path)
     with store.writer("two") as writer:
         assert writer.offset == 4
+    assert waiting(tmp_path) == before != []
+
+
+def test_a_folder_that_comes_just_before_a_spare_one_keeps_its_place(store, at_once, tmp_path):
+    class Late(Disk):
+        """Somebody else begins the ref between the look and the move."""
+
+        def rename_exclusively(self, source, target, *, folder=None):
+            theirs.append(LocalStore(tmp_path).writer("two"))
+            super().rename_exclusively(source, target, folder=folder)
+
+    theirs = []
+    commit(store, "one")
+    store._spares._disk = Late()
+    with pytest.raises(RefLocked):
+        store.writer("two")
+    with theirs.pop() as writer:
+        writer.write(b"bytes")
+        assert writer.commit().size == 5
 
 
 def test_what_a_folder_held_before_is_no_ingest_of_the_ref_that_has_it_now(
