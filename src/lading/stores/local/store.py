@@ -241,12 +241,12 @@ class LocalStore(ContentStore):
 
     def _prepare(self) -> None:
         """Make sure, once, that we may write here, and that the standing folders are recorded."""
+        if self._prepared:
+            return
         from lading.stores.local import scratch  # noqa: PLC0415 - for writers only
         from lading.stores.local.ownership import locks_reach_everyone  # noqa: PLC0415 - ditto
         from lading.stores.local.spares import Spares  # noqa: PLC0415 - ditto
 
-        if self._prepared:
-            return
         with self._preparing, in_our_words(self.root):
             if not self._prepared:
                 self._check_ours()
