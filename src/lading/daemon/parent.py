@@ -18,12 +18,11 @@ import signal
 import socket
 import time
 from contextlib import ExitStack, suppress
-from types import TracebackType
-from typing import Final, NoReturn, Self
+from typing import Final, NoReturn
 
 from lading.daemon.children import ENDINGS, Born, Children
+from lading.daemon.life import Life
 from lading.daemon.listeners import Listener, TcpListener, UnixListener
-from lading.daemon.notices import READY, STOPPING, notify
 from lading.daemon.settings import Settings
 from lading.daemon.sockets import SocketPath, beside, sweep, taken_paths
 from lading.rpc.http2.binding import AT_ONCE, bound, take_away
@@ -34,50 +33,38 @@ _REST_SECONDS: Final = 1.0
 _NOBODY: Final = {errno.EAGAIN, errno.EINTR, errno.ECONNABORTED}
 
 
-class Parent:
+class Parent(Life):
     """Serves while its `with` block runs, and only while that is in `wait`, from the main thread.
 
     What stands in the way, be it in a child, is raised by entering it.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.addresses: tuple[str, ...] = ()
-        """Where it listens, in the order of the settings, with the ports that it has got."""
+        super().__init__(settings)
         self._selector = selectors.DefaultSelector()
         self._children = Children(settings, self._selector)
         self._listening: list[socket.socket] = []
         self._lets_in = False
         self._rests_until = 0.0
-        self._ending = ExitStack()
 
-    def __enter__(self) -> Self:
-        with ExitStack() as begun:
-            # A signal raises whatever its handler does. Where that may be is said by `_turn`: not
-            # between a fork and its being put down, nor in the middle of a message.
-            signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
-            begun.callback(signal.pthread_sigmask, signal.SIG_UNBLOCK, ENDINGS)
-            begun.callback(self._selector.close)
-            self._listen_to_signals(begun)
-            paths = taken_paths(self.settings.listen, begun)
-            begun.callback(self._end_children)
-            self._children.begin()
-            while not self._children.are_ready:
-                self._turn()
-            begun.callback(self._end_listening)
-            self.addresses = tuple(
-                self._listen(each, paths.get(each)) for each in self.settings.listen
-            )
-            begun.callback(self._tell_end)
-            notify(READY, f"STATUS=listening on {', '.join(self.addresses)}")
-            facts = {
-                "root": self.settings.root,
-                "listen": ", ".join(self.addresses),
-                "processes": self.settings.processes,
-            }
-            _LOG.info("ready", extra={"facts": facts})
-            self._ending = begun.pop_all()
-        return self
+    @property
+    def collects(self) -> bool:
+        return self._children.collects
+
+    def _begin(self, begun: ExitStack) -> None:
+        # A signal raises whatever its handler does. Where that may be is said by `_turn`: not
+        # between a fork and its being put down, nor in the middle of a message.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+        begun.callback(signal.pthread_sigmask, signal.SIG_UNBLOCK, ENDINGS)
+        begun.callback(self._selector.close)
+        self._listen_to_signals(begun)
+        paths = taken_paths(self.settings.listen, begun)
+        begun.callback(self._end_children)
+        self._children.begin()
+        while not self._children.are_ready:
+            self._turn()
+        begun.callback(self._end_listening)
+        self.addresses = tuple(self._listen(each, paths.get(each)) for each in self.settings.listen)
 
     def wait(self) -> NoReturn:
         """Serve until a signal's handler raises something.
@@ -86,15 +73,6 @@ class Parent:
         """
         while True:
             self._turn()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._ending.close()
-        _LOG.info("stopped", extra={"facts": {"collects": self._children.collects}})
 
     def _listen(self, listener: Listener, path: SocketPath | None) -> str:
         if isinstance(listener, TcpListener):
@@ -171,10 +149,6 @@ class Parent:
                 self._rests_until = time.monotonic() + _REST_SECONDS
 
     # The end, in this order
-
-    def _tell_end(self) -> None:
-        _LOG.info("stopping", extra={"facts": {"grace": self.settings.grace.total_seconds()}})
-        notify(STOPPING)
 
     def _end_listening(self) -> None:
         for listening in self._listening:

@@ -16,15 +16,13 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from lading.content.catalog import ADOPTED, OWNER
 from lading.content.events import Events
 from lading.daemon.certificates import credentials
 from lading.daemon.identity import identity_of
+from lading.daemon.life import Life
 from lading.daemon.listeners import Listener, TcpListener
-from lading.daemon.notices import READY, STOPPING, notify
 from lading.daemon.settings import Settings
 from lading.daemon.sockets import SocketPath, beside, taken_paths
 from lading.errors import FailedPrecondition, PermissionDenied, Unavailable
@@ -169,50 +167,33 @@ class Rooms:
             self._metadata.close()
 
 
-class Daemon:
+class Daemon(Life):
     """Serves while its `with` block runs. What stands in the way is raised by entering it."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.addresses: tuple[str, ...] = ()
-        """Where it listens, in the order of the settings, with the ports that it has got."""
+        super().__init__(settings)
         self._rooms = Rooms(settings)
-        self._ending = ExitStack()
 
-    def __enter__(self) -> Self:
+    @property
+    def collects(self) -> bool:
+        return self._rooms.collects
+
+    def _begin(self, begun: ExitStack) -> None:
         rooms = self._rooms
-        with ExitStack() as begun:
-            # The paths come first: a second daemon by mistake shall not begin to adopt or collect.
-            paths = taken_paths(self.settings.listen, begun)
-            rooms.open(begun)
-            rooms.adopt()
-            rooms.begin_collecting(begun)
-            beside = begun.enter_context(ExitStack())
-            begun.callback(rooms.end_calls)
-            self.addresses = tuple(
-                self._listen(each, paths.get(each), beside) for each in self.settings.listen
-            )
-            for server in rooms.servers:
-                server.start()
-            begun.callback(self._tell_end)
-            # Each listener's services have told what there is to be ready for.
-            rooms.health.begin()
-            notify(READY, f"STATUS=listening on {', '.join(self.addresses)}")
-            _LOG.info(
-                "ready",
-                extra={"facts": {"root": self.settings.root, "listen": ", ".join(self.addresses)}},
-            )
-            self._ending = begun.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._ending.close()
-        _LOG.info("stopped", extra={"facts": {"collects": self._rooms.collects}})
+        # The paths come first: a second daemon by mistake shall not begin to adopt or collect.
+        paths = taken_paths(self.settings.listen, begun)
+        rooms.open(begun)
+        rooms.adopt()
+        rooms.begin_collecting(begun)
+        beside = begun.enter_context(ExitStack())
+        begun.callback(rooms.end_calls)
+        self.addresses = tuple(
+            self._listen(each, paths.get(each), beside) for each in self.settings.listen
+        )
+        for server in rooms.servers:
+            server.start()
+        # Each listener's services have told what there is to be ready for.
+        rooms.health.begin()
 
     def _listen(self, listener: Listener, path: SocketPath | None, begun: ExitStack) -> str:
         self._rooms.own(listener)
@@ -228,6 +209,5 @@ class Daemon:
         return str(listener)
 
     def _tell_end(self) -> None:
-        _LOG.info("stopping", extra={"facts": {"grace": self.settings.grace.total_seconds()}})
-        notify(STOPPING)
+        super()._tell_end()
         self._rooms.health.end()
