@@ -59,6 +59,13 @@ WORKING = (
 
 FLOW = (
     Mutation(
+        "a connection is hung up while another thread is sending what was said last",
+        OUTLET,
+        "        self.flush()  # or whoever sends just now does\n",
+        "        self._hang_up()\n",
+        TESTS,
+    ),
+    Mutation(
         "a client may send more than a call's window",
         STREAM,
         "        if self._leave < 0:\n",

@@ -6,7 +6,6 @@ closed when no thread uses it any more. Who reads it is in `leading`.
 
 import contextlib
 import logging
-import socket
 import time
 from collections import deque
 from collections.abc import Callable
@@ -373,8 +372,6 @@ class Connection:
     def _part(self) -> None:
         """Say no more, and wait for the client to hang up: it may still read what was said."""
         self._outlet.end()
-        with contextlib.suppress(OSError):
-            self._transport.socket.shutdown(socket.SHUT_WR)
         self._lead.hand_on()
 
     def cancel(self, which: Callable[[Stream], bool] = lambda stream: True) -> None:
@@ -388,9 +385,7 @@ class Connection:
         with self._lead.guard:
             self.is_broken = True
             streams = list(self._streams.values())
-        self._outlet.end()
-        with contextlib.suppress(OSError):
-            self._transport.socket.shutdown(socket.SHUT_RDWR)
+        self._outlet.break_off()
         for stream in streams:
             stream.end()
             if not stream.is_running:

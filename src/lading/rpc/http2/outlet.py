@@ -2,9 +2,12 @@
 
 send    waits until the socket has taken all of it
 say     waits for nothing: it goes with what is sent next, or when somebody flushes
+end, break_off  hang up behind what was said: a client has to hear why
 """
 
+import contextlib
 import select
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
@@ -36,7 +39,8 @@ class Outlet:
         self._transport, self._fail = transport, fail
         self._turn = threading.Lock()
         self._pending = bytearray()
-        self._is_over = False
+        self._how: int | None = None
+        """How it is to hang up, once nothing more goes out."""
 
     @property
     def has_to_send(self) -> bool:
@@ -52,18 +56,23 @@ class Outlet:
 
     def flush(self) -> None:
         """Send what was said, as far as it goes without waiting."""
-        transport = self._transport
-        while transport.holds_back or (self._pending and transport.is_open):
+        while self.has_to_send or self._how is not None:
             if not self._turn.acquire(blocking=False):
                 return  # whoever sends flushes afterwards
+            failure = None
             try:
-                if not self._push():
-                    return
+                has_gone = self._push()
+                if has_gone or self._how == socket.SHUT_RDWR:
+                    self._hang_up()
             except OSError as error:
-                self._fail(_reason(error))
-                return
+                failure = error
             finally:
                 self._turn.release()
+            if failure is not None:
+                self._failed(failure)
+            elif has_gone and self._how is None:
+                continue  # something may have been said meanwhile
+            return
 
     def send(self, who: Sender, *buffers: Buffer) -> bool:
         """Send these behind what was said; False if the connection is over."""
@@ -75,14 +84,35 @@ class Outlet:
             try:
                 self._send(who, buffers)
             except OSError as error:
-                self._fail(_reason(error))
-        if self._pending:
+                self._failed(error)
+        if self._pending or self._how is not None:
             self.flush()
-        return not self._is_over
+        return self._how is None
 
     def end(self) -> None:
-        """Nothing more goes out."""
-        self._is_over = True
+        """Send what was said, take no more, and hang up; what the client says is still read."""
+        self._end(socket.SHUT_WR)
+
+    def break_off(self) -> None:
+        """Send what was said, if there is room for it, and hang up. Safe to call twice."""
+        self._end(socket.SHUT_RDWR)
+
+    def _end(self, how: int) -> None:
+        self._how = how
+        self.flush()  # or whoever sends just now does
+        if self.stalled is not None:  # who would wait until its client reads
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._how is not None:
+            with contextlib.suppress(OSError):
+                self._transport.socket.shutdown(self._how)
+
+    def _failed(self, error: OSError) -> None:
+        if self._how is not None:
+            self._hang_up()
+        else:
+            self._fail(error.strerror or str(error))
 
     def _push(self) -> bool:
         """Send what was said; whether all of it has gone."""
@@ -99,7 +129,7 @@ class Outlet:
     def _send(self, who: Sender, buffers: Sequence[Buffer]) -> None:
         transport = self._transport
         size = len(buffers[0]) if len(buffers) == 1 else sum(map(len, buffers))
-        while not self._is_over:
+        while True:
             sent = transport.send(buffers)
             if sent == size and not transport.holds_back:
                 return  # as it nearly always is
@@ -107,6 +137,9 @@ class Outlet:
                 size -= sent
                 buffers = _after(buffers, sent)
             if size == 0 and not transport.holds_back:
+                return
+            if self._how is not None:
+                self._pending.clear()  # a frame may be cut, behind which nothing is understood
                 return
             if not sent or transport.holds_back:
                 self._wait(who)
@@ -120,14 +153,10 @@ class Outlet:
                 self._fail("the client reads nothing")
             waiting = select.poll()
             waiting.register(self._transport.socket, select.POLLOUT)
-            if not self._is_over and not waiting.poll(STALLED_SECONDS * 1000):
+            if self._how is None and not waiting.poll(STALLED_SECONDS * 1000):
                 self._fail("the client reads nothing")
         finally:
             self.stalled = None
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
 
 
 def _after(buffers: Sequence[Buffer], sent: int) -> list[Buffer]:
