@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -225,8 +226,7 @@ def test_a_stopped_get_leaves_no_file(start, store, tmp_path, stuck):
     folder = tmp_path / "out"
     folder.mkdir()
     process = start("get", digest, "-o", "out/layer", "--progress", "jsonl", stderr=stuck.writing)
-    while not list(folder.iterdir()):
-        pass
+    wait_for_file_in(folder, process)
     process.send_signal(signal.SIGINT)
     command = f"lading get -o out/layer {digest}"
     assert stuck.last_line() == (
@@ -234,6 +234,27 @@ def test_a_stopped_get_leaves_no_file(start, store, tmp_path, stuck):
     )
     assert process.wait() == 130
     assert list(folder.iterdir()) == []
+
+
+def test_a_killed_get_leaves_no_file(start, store, tmp_path, stuck):
+    digest = store.add(DATA).digest
+    folder = tmp_path / "out"
+    folder.mkdir()
+    process = start("get", digest, "-o", "out/layer", "--progress", "jsonl", stderr=stuck.writing)
+    wait_for_file_in(folder, process)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert list(folder.iterdir()) == []
+
+
+def wait_for_file_in(folder, process):
+    """Wait until a process has a file in a folder open, whether it has a name or not."""
+    files = Path(f"/proc/{process.pid}/fd")
+    while process.poll() is None:
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            if any(folder in each.readlink().parents for each in files.iterdir()):
+                return
+    raise AssertionError("it ended before it opened a file")
 
 
 def test_a_stopped_get_to_stdout_ends_with_a_sentence(start, store):

@@ -10,7 +10,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from secrets import token_hex
 
 _MODE = 0o666
 _NAMELESS_REFUSED = {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}
@@ -39,14 +38,14 @@ def new_file(
         with _closing(os.open(target, os.O_WRONLY | os.O_CLOEXEC)) as file:
             yield file
         return
-    name = target.with_name(f".lading-{token_hex(8)}")
-    try:
-        file, is_named = _opened(target.parent, name)
-    except OSError as error:
-        error.filename, error.filename2 = os.fspath(path), None
-        raise
-    with _closing(file):
+    name = target.with_name(f".lading-{os.urandom(8).hex()}")
+    with _unnamed_at_the_end(name):
         try:
+            file, is_named = _opened(target.parent, name)
+        except OSError as error:
+            error.filename, error.filename2 = os.fspath(path), None
+            raise
+        with _closing(file):
             yield file
             if mode is None and before is not None:
                 mode = stat.S_IMODE(before.st_mode)
@@ -55,13 +54,9 @@ def new_file(
             os.fsync(file)
             if not is_named:
                 _give_name(file, name)
-                is_named = True
             with contextlib.suppress(FileExistsError):
                 name.replace(target) if replaces else os.link(name, target)
             sync_folder(target.parent)
-        finally:
-            if is_named:
-                name.unlink(missing_ok=True)
 
 
 def swap_file(path: Path, data: bytes, *, claim: Path, is_unchanged: Callable[[], bool]) -> bool:
@@ -71,19 +66,16 @@ def swap_file(path: Path, data: bytes, *, claim: Path, is_unchanged: Callable[[]
     have. Whoever finds that it was taken away, since it seemed to be forgotten, has not replaced
     anything. Raises `FileExistsError` where somebody else has it.
     """
-    name = path.with_name(f".lading-{token_hex(8)}")
-    file, is_named = _opened(path.parent, name)
-    with _closing(file):
-        try:
+    name = path.with_name(f".lading-{os.urandom(8).hex()}")
+    with _unnamed_at_the_end(name):
+        file, is_named = _opened(path.parent, name)
+        with _closing(file):
             write_all(file, data)
             os.fsync(file)
             if is_named:
                 os.link(name, claim)
             else:
                 _give_name(file, claim)
-        finally:
-            if is_named:
-                name.unlink(missing_ok=True)
     try:
         if not is_unchanged():
             return False
@@ -108,6 +100,19 @@ def write_all(file: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(file, view) :]
+
+
+@contextlib.contextmanager
+def _unnamed_at_the_end(name: Path) -> Iterator[None]:
+    """Remove a temporary name, which may not be there; entered before anything gets it.
+
+    A signal may end any step, and with it whatever would have been done after it.
+    """
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            name.unlink()
 
 
 def _give_name(file: int, name: Path) -> None:
