@@ -1,6 +1,7 @@
 """What every test may ask for."""
 
 import os
+import signal
 import sysconfig
 
 import hypothesis
@@ -14,6 +15,11 @@ hypothesis.settings.register_profile(
     "lading", deadline=None, derandomize=os.environ.get("CI") == "true"
 )
 hypothesis.settings.load_profile("lading")
+
+# A shell has its background jobs ignore Ctrl-C, and they hand that on. Commands that a test stops
+# would ignore it as well, and the test would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
