@@ -59,6 +59,13 @@ WORKING = (
 
 FLOW = (
     Mutation(
+        "what comes of a call is told behind what came after it",
+        INTAKE,
+        "            self._tell_run(run, parts)\n            run =",
+        "            run =",
+        TESTS,
+    ),
+    Mutation(
         "a connection is hung up while another thread is sending what was said last",
         OUTLET,
         "        self.flush()  # or whoever sends just now does\n",

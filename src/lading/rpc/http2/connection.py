@@ -20,7 +20,7 @@ from lading.rpc.http2.headers import Opening, Refusal, refused
 from lading.rpc.http2.host import Host, admitted
 from lading.rpc.http2.intake import BLOCK_LIMIT, Intake
 from lading.rpc.http2.leading import Lead, Waiter
-from lading.rpc.http2.messages import HEAD_OF_MESSAGE, PREFIX_SIZE, BadMessage
+from lading.rpc.http2.messages import HEAD_OF_MESSAGE, PREFIX_SIZE, BadMessage, Parts
 from lading.rpc.http2.outflow import JOINED, Outflow
 from lading.rpc.http2.outlet import Outlet
 from lading.rpc.http2.stream import Gone, Stream
@@ -195,8 +195,8 @@ class Connection:
             stream.said_all()
             self._went_on(stream, has_news=True)
 
-    def came_data(self, number: int, data: memoryview, size: int, *, ends: bool) -> None:
-        """A part of a call."""
+    def came_data(self, number: int, parts: Parts, size: int, *, ends: bool) -> None:
+        """Parts of a call."""
         self._owed += size
         if self._owed > _WINDOW // 4:
             self.say(frames.window_update(0, self._owed))
@@ -209,7 +209,7 @@ class Connection:
             self._over(stream)
         else:
             try:
-                is_whole = stream.take(data, size)
+                is_whole = stream.take(parts, size)
             except BadMessage as bad:
                 stream.refuse(bad.code, str(bad))
                 self._over(stream)

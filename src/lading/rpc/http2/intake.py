@@ -9,12 +9,14 @@ from typing import Final, Protocol
 from lading.rpc.http2 import frames
 from lading.rpc.http2.frames import Fault
 from lading.rpc.http2.headers import Opening, Reader, Refusal
+from lading.rpc.http2.messages import Parts
 
 BLOCK_LIMIT: Final = 64 << 10
 """Bytes of the headers of a call, as they travel."""
 _BUFFER: Final = 256 << 10
 _PRIORITY_SIZE: Final = 5
 _PING_SIZE: Final = 8
+_NOBODY: Final = -1
 _PONG: Final = frames.head(frames.PING, frames.ACK, 0, _PING_SIZE)
 
 
@@ -24,8 +26,8 @@ class Receiver(Protocol):
     def came_headers(self, number: int, found: Opening | Refusal, *, ends: bool) -> None:
         """What opens a call, or ends its client's part."""
 
-    def came_data(self, number: int, data: memoryview, size: int, *, ends: bool) -> None:
-        """A part of a call, in a frame of so many bytes. The memory is reused afterwards."""
+    def came_data(self, number: int, parts: Parts, size: int, *, ends: bool) -> None:
+        """Parts of a call, in frames of so many bytes. Their memory is reused afterwards."""
 
     def came_window(self, number: int, size: int) -> None:
         """Leave to send so much more, on a stream, or (0) on all."""
@@ -88,6 +90,9 @@ class Intake:
         if not self.is_greeted and not self._greeted():
             return
         unpack = frames.HEAD.unpack_from
+        # A message of a mebibyte comes in 64 frames. What follows the first of a read is put
+        # together, so that its call hears once of all of it.
+        run, parts = _NOBODY, Parts()
         while end - self._start >= frames.HEAD_SIZE:
             word, flags, number = unpack(buffer, self._start)
             size = word >> 8
@@ -95,16 +100,28 @@ class Intake:
                 raise Fault(frames.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
             begin = self._start + frames.HEAD_SIZE
             if end - begin < size:
-                return
+                break
             self._start = begin + size
             kind = word & frames.KIND_MASK
+            if number == run and kind == frames.DATA and not flags:
+                parts.append(view[begin : self._start])
+                continue
+            self._tell_run(run, parts)
+            run = number if kind == frames.DATA and not flags else _NOBODY
             if self._block is not None and kind != frames.CONTINUATION:
                 raise Fault(frames.PROTOCOL_ERROR, "headers were cut")
             take = self._kinds.get(kind)
             if take is not None:
                 take(number & frames.STREAM_MASK, flags, view[begin : self._start])
+        self._tell_run(run, parts)
         if self._start == end:
             self._start = self._end = 0
+
+    def _tell_run(self, number: int, parts: Parts) -> None:
+        if parts:
+            number &= frames.STREAM_MASK
+            self._receiver.came_data(number, parts, sum(map(len, parts)), ends=False)
+            parts.clear()
 
     def _greeted(self) -> bool:
         size = len(frames.PREFACE)
@@ -120,7 +137,7 @@ class Intake:
     def _data(self, number: int, flags: int, payload: memoryview) -> None:
         data = frames.unpadded(payload, flags) if flags & frames.PADDED else payload
         ends = bool(flags & frames.END_STREAM)
-        self._receiver.came_data(_of_client(number), data, len(payload), ends=ends)
+        self._receiver.came_data(_of_client(number), [data], len(payload), ends=ends)
 
     def _begun_headers(self, number: int, flags: int, payload: memoryview) -> None:
         part = frames.unpadded(payload, flags)

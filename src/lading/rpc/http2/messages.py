@@ -7,6 +7,8 @@ import grpc
 
 PREFIX: Final = struct.Struct(">BI")
 PREFIX_SIZE: Final = PREFIX.size
+Parts = list[memoryview]
+"""What has come of a call, in frames one after another."""
 HEAD_OF_MESSAGE: Final = struct.Struct(">IBIBI")
 """A frame's head with the kind of DATA, 0, and the prefix of the message that is all of it."""
 
@@ -47,8 +49,20 @@ class Assembly:
         """How many bytes the message that has begun still lacks."""
         return 0 if self._message is None else self._whole - len(self._message)
 
-    def take(self, data: memoryview) -> list[bytes]:
+    def take(self, parts: Parts) -> list[bytes]:
         """The messages that these bytes complete; `BadMessage` for one that we do not take."""
+        if len(parts) == 1:
+            return self._taken(parts[0])
+        whole: list[bytes] = []
+        for data in parts:
+            message = self._message
+            if message is not None and len(message) + len(data) < self._whole:
+                message += data  # as nearly all of a large message comes
+            else:
+                whole += self._taken(data)
+        return whole
+
+    def _taken(self, data: memoryview) -> list[bytes]:
         if self._message is None and not self._prefix and len(data) >= PREFIX_SIZE:
             flag, size = PREFIX.unpack_from(data)
             if not flag and size == len(data) - PREFIX_SIZE and size <= self._limit:

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, NoReturn, Protocol, Self
 import grpc
 
 from lading.rpc.http2 import frames, headers, turns
-from lading.rpc.http2.messages import Assembly, Soon
+from lading.rpc.http2.messages import Assembly, Parts, Soon
 
 _LOG = logging.getLogger(__name__)
 MESSAGE_LIMIT: Final = 16 << 20
@@ -178,15 +178,15 @@ class Stream:
 
     # What the thread that reads says
 
-    def take(self, data: memoryview, size: int) -> bool:
-        """Take a part of the client's messages; whether one is whole by it.
+    def take(self, parts: Parts, size: int) -> bool:
+        """Take parts of the client's messages; whether one is whole by them.
 
         Raises `BadMessage`, and `Fault` from a client that sends more than it may.
         """
         self._leave -= size
         if self._leave < 0:
             raise frames.Fault(frames.FLOW_CONTROL_ERROR, "more than the stream's window")
-        whole = self._assembly.take(data)
+        whole = self._assembly.take(parts)
         self._messages += whole
         return bool(whole)
 
