@@ -1,5 +1,6 @@
 """The timer: what it hears and sees makes it collect, an idle store included."""
 
+import contextlib
 import threading
 from datetime import timedelta
 
@@ -111,6 +112,22 @@ def test_a_deletion_by_another_process_is_seen_at_the_next_poll(timer, namespace
     assert timer.last.blobs == 1
 
 
+def test_deletions_by_other_processes_count_as_the_setting_says(
+    collector, events, namespace, clock
+):
+    thresholds = Thresholds(deletions=3, startup=timedelta(days=1))
+    with contextlib.closing(CollectionTimer(collector, events, thresholds, clock=clock)) as timer:
+        for number in range(3):
+            assert timer.last is None
+            namespace.delete(namespace.add(b"blob %d" % number).digest)
+            kept = namespace.add(b"not rooted yet").digest
+            events.emit(LeaseCreated("images", clock(), "lease"))  # which has it look, too
+            clock.pass_by(MINUTE)
+            assert namespace.blob(kept)
+            timer.step(clock())
+    assert timer.last.blobs == 4
+
+
 class Scripted:
     """A collector that ends as it is told."""
 
@@ -118,7 +135,7 @@ class Scripted:
         self.outcomes = list(outcomes)
         self.collected = threading.Event()
 
-    def due_ns(self, since_ns):
+    def due_ns(self, since_ns, *, deletions):
         return None
 
     def collect(self):
@@ -166,7 +183,7 @@ def test_what_changes_nothing_that_is_collected_makes_no_collection_due(timer, e
 def test_a_deleted_blob_is_counted_and_nothing_is_looked_up_for_it(events, clock):
     collector = Scripted(NONE)
     looks = []
-    collector.due_ns = looks.append
+    collector.due_ns = lambda since_ns, *, deletions: looks.append(deletions)
     thresholds = Thresholds(deletions=3, startup=timedelta(days=1))
     timer = CollectionTimer(collector, events, thresholds, clock=clock)
     timer.step(clock())  # which looks once, as at every poll
@@ -176,5 +193,5 @@ def test_a_deleted_blob_is_counted_and_nothing_is_looked_up_for_it(events, clock
         events.emit(BlobDeleted("images", clock(), DIGEST))
         timer.step(clock())
     assert timer.last == NONE
-    assert len(looks) == 1
+    assert looks == [3]
     timer.close()

@@ -122,7 +122,7 @@ class RacingContract:
                 assert aborted is None
                 assert Digest.of(data) not in twin
             else:
-                assert isinstance(aborted, NotFound)
+                assert isinstance(aborted, NotFound), (committed, aborted)
                 assert twin.read(committed.digest) == data
             assert list(store.ingests()) == []
 

@@ -89,10 +89,9 @@ _GOING = Statement(
 )
 _STAY = Statement("UPDATE condemned SET going = 0 WHERE digest = :digest")
 _STRIKE = Statement(f"DELETE FROM condemned WHERE {_PAGE} AND going = 1")  # noqa: S608 - ours
-_WAITING = Statement(
-    "SELECT digest, size FROM condemned"  # noqa: S608 - ours
-    f" WHERE NOT {_HAS_ROW} AND NOT {_HAS_CLAIM} ORDER BY digest"
-)
+_GONE = f"FROM condemned WHERE NOT {_HAS_ROW} AND NOT {_HAS_CLAIM}"
+_WAITING = Statement(f"SELECT digest, size {_GONE} ORDER BY digest")
+_ENOUGH = Statement(f"SELECT COUNT(*) FROM (SELECT 1 {_GONE} LIMIT :enough) AS waiting")  # noqa: S608 - ours
 _EXPIRIES = (
     Statement("SELECT MIN(expires_ns) FROM leases"),
     Statement("SELECT MIN(expires_ns) FROM claims"),
@@ -132,12 +131,14 @@ class Collector:
         """Ingests of the content store that no namespace knows; those with bytes are left alone."""
         return idleness.unknown_ingests(self._database, self._content)
 
-    def due_ns(self, since_ns: int) -> int | None:
+    def due_ns(self, since_ns: int, *, deletions: int = 1) -> int | None:
         """When a collection has something to do if nothing else happens; None for never.
 
-        `since_ns` is when the last collection began: what had ended by then, it has seen to.
+        `since_ns` is when the last collection began: what had ended by then, it has seen to. Bytes
+        that only wait to be deleted make it due when there are so many `deletions` of them.
         """
-        if self._database.row(_WAITING) is not None:
+        row = self._database.row(_ENOUGH, enough=deletions)
+        if row is not None and row[0] >= deletions:
             return self._clock()
         moments = self._database.read(_expiries)
         moments += idleness.expiries(self._database, self._content)

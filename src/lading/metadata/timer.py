@@ -38,7 +38,7 @@ class Collects(Protocol):
     """What the timer needs of a `Collector`."""
 
     def collect(self) -> Collection: ...
-    def due_ns(self, since_ns: int) -> int | None: ...
+    def due_ns(self, since_ns: int, *, deletions: int) -> int | None: ...
 
 
 class CollectionTimer:
@@ -123,7 +123,8 @@ class CollectionTimer:
     def _look(self, now_ns: int) -> None:
         self._poll_ns = now_ns + in_ns(self._thresholds.poll)
         try:
-            due_ns = self._collector.due_ns(self._since_ns)
+            deletions = max(1, self._thresholds.deletions)
+            due_ns = self._collector.due_ns(self._since_ns, deletions=deletions)
         except Error:
             _LOG.exception("cannot see when the next collection is due")
             return
