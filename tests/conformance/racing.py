@@ -126,6 +126,21 @@ class RacingContract:
                 assert twin.read(committed.digest) == data
             assert list(store.ingests()) == []
 
+    def test_a_commit_of_a_known_blob_and_an_abort_never_both_end_the_ingest(self, store, twin):
+        for number in range(2 * ROUNDS):
+            data = sample(1000, f"known {number}")
+            store.add(data)
+            with store.writer("w") as writer:
+                writer.write(data)
+                committed, aborted = at_once(writer.commit, lambda: twin.abort("w"))
+            if isinstance(committed, Aborted):
+                assert aborted is None
+            else:
+                assert isinstance(committed, AlreadyExists)
+                assert isinstance(aborted, NotFound), aborted
+            assert list(store.ingests()) == []
+            assert twin.read(Digest.of(data)) == data
+
     def test_one_of_many_aborts_ends_the_ingest(self, store, twin):
         for _ in range(ROUNDS):
             with store.writer("w") as writer:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from lading.errors import (
+    Aborted,
     AlreadyExists,
     DataLoss,
     DigestMismatch,
@@ -19,6 +20,7 @@ from lading.metadata import rows
 from lading.metadata.namespace import SHAREABLE
 from lading.model.digest import Digest
 from lading.stores.local.writer import LocalWriter
+from tests.conformance.racing import at_once
 
 HELLO = b"hello, world"
 RIGHT = Digest.of(HELLO)
@@ -289,6 +291,22 @@ def test_a_closed_writer_of_a_shared_blob_refuses_every_call(shared_pair):
         with pytest.raises(FailedPrecondition):
             call()
     assert (writer.offset, writer.digest) == (len(HELLO), RIGHT)
+
+
+@pytest.mark.parametrize("pair", ["shared_pair", "isolated_pair"])
+def test_a_commit_of_what_another_has_and_an_abort_never_both_succeed(pair, request, opened):
+    first, second = request.getfixturevalue(pair)
+    twin = opened().namespace(second.name)
+    for number in range(20):
+        data = b"blob %d" % number
+        first.add(data)
+        with second.writer("w", expected=Digest.of(data)) as writer:
+            if not writer.offset:
+                writer.write(data)
+            committed, aborted = at_once(writer.commit, lambda: twin.abort("w"))
+        assert isinstance(committed, Aborted) == (aborted is None), (committed, aborted)
+        assert isinstance(aborted, NotFound) == (Digest.of(data) in second), (committed, aborted)
+        assert list(second.ingests()) == []
 
 
 def test_aborting_what_was_shared_and_written_to_leaves_nothing(shared_pair, content):  # H26

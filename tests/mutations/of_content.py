@@ -225,9 +225,8 @@ ENDING = (
     Mutation(
         "a committed ingest stays",
         WRITER,
-        "                empty(self._disk, self._lock.folder)\n"
-        "                self._disk.remove_folder(self._folder)\n",
-        "                pass\n",
+        "had_data = not is_kept and ingests.end(self._disk, self._lock.folder, self._folder)\n",
+        "had_data = not is_kept\n",
         (CONFORMANCE, AT_EACH_CALL),
     ),
     Mutation(

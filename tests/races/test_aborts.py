@@ -2,8 +2,12 @@
 
 import threading
 
+import pytest
+
+from lading.errors import Aborted
 from lading.stores.local import locks
 from lading.stores.local.disk import Disk
+from lading.stores.local.paths import DATA
 from lading.stores.local.store import LocalStore
 
 LONGEST_SECONDS = 30
@@ -45,6 +49,29 @@ def test_an_opening_takes_no_bytes_from_the_abort_that_it_meets(tmp_path):
         aborting.join()
         assert writer.offset == 0
     assert answers == [None]
+
+
+def test_a_commit_that_finds_its_blob_there_has_not_ended_what_was_aborted_meanwhile(tmp_path):
+    known = LocalStore(tmp_path / "root").add(b"bytes")
+
+    class Committing(Disk):
+        """Its commit finds the blob, and then an abort of the ingest comes first."""
+
+        def rename_exclusively(self, source, target, *, folder=None):
+            try:
+                super().rename_exclusively(source, target, folder=folder)
+            finally:
+                if source == DATA:
+                    LocalStore(tmp_path / "root").abort("r")
+
+    with LocalStore(tmp_path / "root", disk=Committing()).writer("r") as writer:
+        writer.write(b"bytes")
+        with pytest.raises(Aborted):
+            writer.commit()
+        with pytest.raises(Aborted):
+            writer.digest  # noqa: B018 - it is asked for
+    assert list(LocalStore(tmp_path / "root").ingests()) == []
+    assert LocalStore(tmp_path / "root").read(known.digest) == b"bytes"
 
 
 def test_an_opening_that_an_abort_meets_at_its_lock_begins_anew(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from lading.content.store import Blob, ContentStore, Ingest, Labels, Writer
 from lading.database.engine import Database
 from lading.database.session import Session
 from lading.errors import (
+    Aborted,
     AlreadyExists,
     DigestMismatch,
     Error,
@@ -184,9 +185,14 @@ class NamespaceWriter(Writer):
         """Have the bytes in the content store, under their digest, durably."""
         if self._known is not None:
             found = self._settled(self._known)
-            with contextlib.suppress(Error):
+            try:
                 self._content.abort(self._row.key)
-            self._inner.close()
+            except NotFound:  # somebody else was faster, and was told that it is aborted
+                raise Aborted(self._row.key) from None
+            except Error:
+                pass  # it is seen as ended
+            finally:
+                self._inner.close()
             return found
         try:
             return self._inner.commit(size=size, expected=expected)

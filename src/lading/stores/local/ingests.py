@@ -168,6 +168,22 @@ def drop_unbegun(disk: Disk, lock: RefLock, path: Path) -> None:
             disk.remove_folder(path)
 
 
+def end(disk: Disk, folder: int, path: Path) -> bool:
+    """Remove an ingest whose blob is there. What cannot be removed is seen as ended.
+
+    False if its data was gone: it has become the blob, or an abort has taken it.
+    """
+    try:
+        had_data = empty(disk, folder)
+    except FileNotFoundError:  # the whole folder was removed
+        return False
+    except OSError:
+        return True
+    with contextlib.suppress(OSError):
+        disk.remove_folder(path)
+    return had_data
+
+
 def reserve(disk: Disk, ingest: OpenIngest) -> None:
     """Take the room that a known total will need, so that a full disk is met at the start."""
     total = ingest.known.total

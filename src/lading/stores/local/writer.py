@@ -29,7 +29,7 @@ from lading.stores.local.kernel_copy import STEP, KernelSource, kernel_source
 from lading.stores.local.locks import RefLock
 from lading.stores.local.paths import DATA, StorePaths
 from lading.stores.local.publication import Publication
-from lading.stores.local.scratch import WRITE_SIZE, empty
+from lading.stores.local.scratch import WRITE_SIZE
 from lading.stores.local.spares import Spares
 from lading.stores.local.writeback import WriteBack
 
@@ -165,7 +165,9 @@ class LocalWriter(Writer):
         try:
             now_ns = self._publish(digest)
         except AlreadyExists:
-            self._end(digest)
+            if not self._end(digest):  # an abort was faster
+                self._final, self._closed = None, Aborted
+                raise Aborted(self.ref) from None
             raise
         self._end(digest)
         return Blob(digest, self._offset, now_ns, now_ns)
@@ -376,15 +378,14 @@ class LocalWriter(Writer):
                 self._release(WriterClosed)
             raise
 
-    def _end(self, digest: Digest) -> None:
-        """Remove the ingest of a blob that is there. What cannot be removed is seen as ended."""
-        self._final = digest
+    def _end(self, digest: Digest) -> bool:
+        """Remove the ingest of a blob that is there. False if its data was gone already."""
         self._follower.stop()
-        if not (self._ingest.is_young and self._spares.keep(self._lock)):
-            with contextlib.suppress(OSError):
-                empty(self._disk, self._lock.folder)
-                self._disk.remove_folder(self._folder)
+        is_kept = self._ingest.is_young and self._spares.keep(self._lock)
+        had_data = not is_kept and ingests.end(self._disk, self._lock.folder, self._folder)
+        self._final = digest
         self._release(WriterClosed)
+        return had_data
 
     def _release(self, reason: type[Aborted | WriterClosed]) -> None:
         self._closed = reason
