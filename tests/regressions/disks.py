@@ -28,11 +28,11 @@ class Notebook(Disk):
 
     def rename_exclusively(self, source, target, *, folder=None):
         found = os.stat(source, dir_fd=folder)
-        self.calls.append(("name", target, found))
+        self.calls.append(("name", Path(target), found))
         super().rename_exclusively(source, target, folder=folder)
 
     def link(self, file, target):
-        self.calls.append(("name", target, os.fstat(file)))
+        self.calls.append(("name", Path(target), os.fstat(file)))
         super().link(file, target)
 
 

@@ -103,7 +103,7 @@ class VolatileDisk(Disk):
 
     # Names
 
-    def rename(self, source: str | Path, target: Path, *, folder: int | None = None) -> None:
+    def rename(self, source: str | Path, target: str | Path, *, folder: int | None = None) -> None:
         with self._call(f"rename {Path(source).name}"):
             node = self._machine.find(source, folder)
             super().rename(source, target, folder=folder)
@@ -116,17 +116,17 @@ class VolatileDisk(Disk):
             self._machine.folder(folder).step({source: None, target: node})
 
     def rename_exclusively(
-        self, source: str | Path, target: Path, *, folder: int | None = None
+        self, source: str | Path, target: str | Path, *, folder: int | None = None
     ) -> None:
         with self._call(f"rename_exclusively {Path(source).name}"):
             node = self._machine.find(source, folder)
             super().rename_exclusively(source, target, folder=folder)
             self._moved(source, folder, target, node)
 
-    def link(self, file: int, target: Path) -> None:
+    def link(self, file: int, target: str | Path) -> None:
         with self._call("link"):
             super().link(file, target)
-            self._place(target, None).step({target.name: self._machine.file(file)})
+            self._place(target, None).step({Path(target).name: self._machine.file(file)})
 
     def link_within(self, source: Path, folder: int, name: str) -> None:
         with self._call(f"link_within {name}"):
@@ -211,13 +211,15 @@ class VolatileDisk(Disk):
         """The folder that a name stands in."""
         return self._machine.folder(Path(path).parent if folder is None else folder)
 
-    def _moved(self, source: str | Path, folder: int | None, target: Path, node: object) -> None:
+    def _moved(
+        self, source: str | Path, folder: int | None, target: str | Path, node: object
+    ) -> None:
         old, new = self._place(source, folder), self._place(target, None)
         move = Move() if old is not new else None
         if move is None:
-            new.step({Path(source).name: None, target.name: node})
+            new.step({Path(source).name: None, Path(target).name: node})
         else:
-            new.step({target.name: node}, move)
+            new.step({Path(target).name: node}, move)
             old.step({Path(source).name: None}, move)
 
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from lading.content.store import NO_LABELS, Labels
 
 EXPIRE = "containerd.io/gc.expire"
-_encoded = json.JSONEncoder(sort_keys=True).encode
+_quoted = json.encoder.encode_basestring_ascii
 _decoded = json.JSONDecoder().raw_decode  # `loads` looks for blanks around it, for as long again
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -20,8 +20,9 @@ def without_empty(labels: Mapping[str, str]) -> Labels:
 
 def to_row(labels: Mapping[str, str]) -> str:
     """Write labels; one without a value is none."""
-    kept = {key: value for key, value in labels.items() if value}
-    return _encoded(kept) if kept else ""
+    # As `dumps` would with its keys sorted, which makes an encoder each time to do it.
+    kept = [f"{_quoted(key)}: {_quoted(labels[key])}" for key in sorted(labels) if labels[key]]
+    return f"{{{', '.join(kept)}}}" if kept else ""
 
 
 def from_row(text: str) -> Labels:

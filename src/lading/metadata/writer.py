@@ -222,5 +222,6 @@ class NamespaceWriter(Writer):
 
         if not self._database.write(acknowledge):
             raise AlreadyExists(digest)
-        self._events.emit(BlobCreated(self._rows.namespace, now_ns, digest, size))
+        if self._events.is_heard:
+            self._events.emit(BlobCreated(self._rows.namespace, now_ns, digest, size))
         return blob

@@ -17,7 +17,7 @@ from lading.stores.local.faults import in_our_words, translated
 from lading.stores.local.paths import StorePaths
 from lading.stores.local.shared_sync import SharedSync
 
-Name = Callable[[Path], None]
+Name = Callable[[str], None]
 """Gives a file the name it is called with."""
 
 
@@ -46,6 +46,15 @@ class BlobFolder:
         if not stat.S_ISREG(found.st_mode):
             raise NotFound(digest)
         return Blob(digest, found.st_size, found.st_mtime_ns, found.st_mtime_ns)
+
+    def has(self, digest: Digest) -> bool:
+        """Whether there is a blob; for those who need not know more, in half of the time."""
+        try:
+            return stat.S_ISREG(os.lstat(self._paths.blob_name(digest)).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise translated(error, digest) from error
 
     def __iter__(self) -> Iterator[Blob]:
         """Every blob, passing over whatever else lies there."""
@@ -158,7 +167,7 @@ class BlobFolder:
 
         The caller holds the right bytes and can mend a blob now, and perhaps never again.
         """
-        target = self._paths.blob(digest)
+        target = self._paths.blob_name(digest)
         try:
             name(target)
         except FileExistsError:

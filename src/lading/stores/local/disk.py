@@ -85,7 +85,7 @@ class Disk:
 
     # Names
 
-    def rename(self, source: str | Path, target: Path, *, folder: int | None = None) -> None:
+    def rename(self, source: str | Path, target: str | Path, *, folder: int | None = None) -> None:
         """Give a file or folder another name; what has that name goes."""
         os.rename(source, target, src_dir_fd=folder)
 
@@ -94,19 +94,19 @@ class Disk:
         os.rename(source, target, src_dir_fd=folder, dst_dir_fd=folder)
 
     def rename_exclusively(
-        self, source: str | Path, target: Path, *, folder: int | None = None
+        self, source: str | Path, target: str | Path, *, folder: int | None = None
     ) -> None:
         """Give a file a name that nothing has, or raise FileExistsError."""
         from lading.stores.local import kernel  # noqa: PLC0415 - ctypes, for writers only
 
         if not kernel.rename_exclusively(folder, source, target):
             # A link and a removal would be two steps, and an abort between them would succeed too.
-            with _alone_in(target.parent):
-                if target.exists():
+            with _alone_in(Path(target).parent):
+                if os.path.exists(target):
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
                 os.rename(source, target, src_dir_fd=folder)
 
-    def link(self, file: int, target: Path) -> None:
+    def link(self, file: int, target: str | Path) -> None:
         """Give a nameless file its name, or raise FileExistsError."""
         # Only with some descriptor does Python follow /proc's link to the file itself. The system
         # passes over it, since both paths are absolute.

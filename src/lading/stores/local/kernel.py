@@ -69,7 +69,7 @@ def sync_file_system(file: int) -> bool:
     return _LINUX and _release() >= (5, 8) and _call("syncfs", file)
 
 
-def rename_exclusively(folder: int | None, source: str | Path, target: Path) -> bool:
+def rename_exclusively(folder: int | None, source: str | Path, target: str | Path) -> bool:
     """Rename unless `target` exists, in one step; FileExistsError if it does."""
     at = _AT_CWD if folder is None else folder
     name, flag = ("renameat2", _NO_REPLACE) if _LINUX else ("renameatx_np", _EXCLUSIVE)

@@ -47,7 +47,7 @@ class Draft(Closing):
             write_whole(self._disk, self.file, piece, self.size)
             self.size += len(piece)
 
-    def name(self, target: Path) -> None:
+    def name(self, target: str) -> None:
         """Become `target`, or raise FileExistsError."""
         if self._path is None:
             self._disk.link(self.file, target)
@@ -55,7 +55,7 @@ class Draft(Closing):
             self._disk.rename_exclusively(self._path, target)
             self._path = None
 
-    def replace(self, target: Path) -> None:
+    def replace(self, target: str) -> None:
         """Become `target`, whatever has that name now."""
         if self._path is None:
             self._disk.make_folder(self._paths.scratch)
