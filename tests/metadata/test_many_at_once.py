@@ -2,13 +2,17 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
+from lading.content.events import BlobCreated
+from lading.errors import NotFound
 from lading.model.descriptor import Descriptor
 from lading.model.digest import Digest
 
 THREADS, EACH = 4, 8
+MANY = 16
 KEYS = [f"{thread}-{number}" for thread in range(THREADS) for number in range(EACH)]
 HELLO = b"hello, world"
 RIGHT = Digest.of(HELLO)
@@ -79,3 +83,36 @@ def test_many_namespaces_add_and_delete_one_blob_and_its_bytes_go(opened, metada
     run_in_threads(opened, add_and_delete)
     metadata.collect()
     assert list(content.blobs()) == []
+
+
+def test_what_many_threads_add_to_one_namespace_is_there_with_the_labels_of_each(metadata):
+    namespace = metadata.namespace("images")
+    told = []
+    with metadata.events.subscribe(told.append), ThreadPoolExecutor(MANY) as pool:
+        added = list(pool.map(partial(add_some, namespace), range(MANY)))
+    for thread, blobs in enumerate(added):
+        for number, blob in enumerate(blobs[:-1]):
+            assert namespace.read(blob.digest) == b"%d of %d" % (number, thread)
+            assert blob.labels == namespace.blob(blob.digest).labels == {"thread": str(thread)}
+    assert {blobs[-1].digest for blobs in added} == {RIGHT}
+    assert dict(namespace.blob(RIGHT).labels) == {str(thread): "1" for thread in range(MANY)}
+    created = [event.digest for event in told if isinstance(event, BlobCreated)]
+    assert sorted(created) == sorted(blob.digest for blob in namespace.blobs())
+
+
+def add_some(namespace, thread):
+    """Add blobs of this thread alone, and one that all of them add, each with a label."""
+    blobs = [
+        namespace.add(b"%d of %d" % (number, thread), labels={"thread": str(thread)})
+        for number in range(EACH)
+    ]
+    return [*blobs, namespace.add(HELLO, labels={str(thread): "1"})]
+
+
+def test_a_lease_that_ended_is_told_to_each_of_many_threads(namespace):
+    lease = namespace.lease("short")
+    lease.end()
+    with ThreadPoolExecutor(MANY) as pool:
+        futures = [pool.submit(lease.add, b"%d" % number) for number in range(4 * MANY)]
+    assert {type(future.exception()) for future in futures} == {NotFound}
+    assert list(namespace.blobs()) == []

@@ -230,6 +230,20 @@ ENDING = (
         (CONFORMANCE, AT_EACH_CALL),
     ),
     Mutation(
+        "as many adds go together as there are threads",
+        "src/lading/metadata/together.py",
+        "while self._waiting and len(group) < self._most:",
+        "while self._waiting:",
+        ("tests/metadata/test_together.py",),
+    ),
+    Mutation(
+        "one add that fails fails for all that go with it",
+        "src/lading/metadata/together.py",
+        "            with contextlib.suppress(Exception):\n                if len(group) > 1:",
+        "            if True:\n                if len(group) > 1:",
+        ("tests/metadata/test_together.py",),
+    ),
+    Mutation(
         "a folder is kept with the bytes in it",
         SPARES,
         "        return False  # what was published is a copy, or was there already\n",

@@ -213,6 +213,9 @@ class Batch:
 class ContentStore(ABC):
     """Nine promises, and the conveniences built on them."""
 
+    gains_by_batches: bool = False
+    """Whether a `batch` by one thread takes small blobs in sooner than a thread for each does."""
+
     @abstractmethod
     def blob(self, digest: Digest) -> Blob:
         """Describe a blob, or raise `NotFound`."""

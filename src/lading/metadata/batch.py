@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import NamedTuple
 
-from lading.content.store import Batch, ContentStore
+from lading.content.store import NO_LABELS, Batch, ContentStore, Labels
 from lading.errors import Error, WriterClosed
 from lading.metadata.claims import Claim
 from lading.model.digest import Data, Digest
@@ -21,6 +21,7 @@ class Brought(NamedTuple):
     digest: Digest
     size: int
     claim: Claim
+    labels: Labels = NO_LABELS
 
 
 class NamespaceBatch(Batch):

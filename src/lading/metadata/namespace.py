@@ -6,15 +6,15 @@ content store under all of them, which nobody else may delete from.
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from lading.content.catalog import DAY, Images, LeaseRecord, Scope
-from lading.content.events import BlobCreated, BlobDeleted, Events
+from lading.content.events import BlobDeleted, Events
 from lading.content.filtering import select_blobs, select_ingests
 from lading.content.store import (
+    NO_LABELS,
     Batch,
     Blob,
     ContentStore,
@@ -27,9 +27,7 @@ from lading.content.store import (
 from lading.database.engine import Database
 from lading.database.session import Session
 from lading.errors import AlreadyExists, DataLoss, Error, IngestMismatch, NotFound, RefLocked
-from lading.metadata import labels as label_rows
-from lading.metadata.batch import Brought, NamespaceBatch
-from lading.metadata.claims import Claim, claim_all
+from lading.metadata.adding import Adding
 from lading.metadata.idleness import has_ingest
 from lading.metadata.names import check_labels
 from lading.metadata.rows import IngestRow, NamespaceRows
@@ -43,8 +41,6 @@ _ROW_SECONDS = 5.0
 """How long a commit may take to its last step before it is taken for dead."""
 _PAUSE = 0.002
 SHAREABLE = "containerd.io/namespace.shareable"
-ROW_STEP = 500
-"""Rows that one transaction adds, so that nobody waits long for a large batch."""
 
 
 class Namespace(Scope):
@@ -66,6 +62,9 @@ class Namespace(Scope):
         self._events = events or Events()
         self._shared = shared
         self._rows = NamespaceRows(name, lease, clock)
+        self._adding = Adding(
+            database=database, content=content, rows=self._rows, clock=clock, events=self._events
+        )
 
     # Blobs
 
@@ -99,57 +98,13 @@ class Namespace(Scope):
         self._events.emit(BlobDeleted(self.name, self._clock(), digest))
 
     def add(self, data: Data, *, labels: Labels | None = None) -> Blob:
-        check_labels(labels or {})
-        digest = Digest.of(data)
-        held = self._claimed([digest])[0]
-        try:
-            size = self._content.add(data).size
-            return self._acknowledged([Brought(digest, size, held)], labels)[0]
-        except BaseException:
-            with contextlib.suppress(Error):
-                held.drop()
-            raise
+        """Store bytes that are at hand, durably. Threads that do so at once share their waits."""
+        check_labels(labels or NO_LABELS)
+        return self._adding.add(data, labels or NO_LABELS)
 
     def batch(self) -> Batch:
         """Take many small blobs with one wait for the disk and one for the database."""
-        return NamespaceBatch(
-            self,
-            self._content.batch(),
-            claimed=self._claimed,
-            acknowledge=self._acknowledged,
-        )
-
-    def _claimed(self, digests: Sequence[Digest]) -> list[Claim]:
-        also = self._rows.check_lease
-        now_ns = self._clock()
-        return claim_all(self._database, digests, now_ns, also, content=self._content)
-
-    def _acknowledged(self, brought: Sequence[Brought], labels: Labels | None = None) -> list[Blob]:
-        now_ns = self._clock()
-        text = label_rows.to_row(labels or {})
-        kept = label_rows.without_empty(labels or {})
-
-        def acknowledge(session: Session, some: Sequence[Brought]) -> list[tuple[Blob, bool]]:
-            blobs = []
-            for digest, size, held in some:
-                held.redeem(session)
-                blob = Blob(digest, size, now_ns, now_ns, kept)
-                is_new = self._rows.add_blob(session, blob, text)
-                if not is_new and labels:
-                    blob = self._rows.label(session, digest, labels, replace=False, now_ns=now_ns)
-                elif not is_new:
-                    blob = self._rows.blob(session, digest)
-                blobs.append((blob, is_new))
-            return blobs
-
-        blobs = []
-        for start in range(0, len(brought), ROW_STEP):
-            some = brought[start : start + ROW_STEP]
-            for blob, is_new in self._database.write(partial(acknowledge, some=some)):
-                blobs.append(blob)
-                if is_new:
-                    self._events.emit(BlobCreated(self.name, now_ns, blob.digest, blob.size))
-        return blobs
+        return self._adding.batch(self)
 
     # Ingests
 

@@ -46,6 +46,8 @@ class LocalStore(ContentStore):
     only: writing raises `ForeignRoot`.
     """
 
+    gains_by_batches = True
+
     def __init__(
         self,
         root: str | os.PathLike[str],
@@ -73,6 +75,9 @@ class LocalStore(ContentStore):
 
     def blob(self, digest: Digest) -> Blob:
         return self._blobs.blob(digest)
+
+    def __contains__(self, digest: Digest) -> bool:
+        return self._blobs.has(digest)
 
     def blobs(self, *filters: str) -> Iterator[Blob]:
         if not filters:
