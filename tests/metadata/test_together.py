@@ -148,8 +148,16 @@ def test_an_interrupt_of_one_whose_turn_has_come_hands_it_on(doing):
     doing.together._at_work = AT_WORK
     doing.together._waiting.append(wish)
     doing.together._hand_on()
-    assert doing.together._is_to_lead(wish)
+    assert wish.leads
+    assert not doing.together._is_withdrawn(wish)
     assert doing.together._at_work == AT_WORK  # it is for this thread to hand on
+
+
+def test_who_waits_too_long_does_it_alone(doing, busy, monkeypatch):
+    monkeypatch.setattr(together, "PATIENCE_SECONDS", 0.001)
+    assert doing.together.do(2) == 4
+    assert doing.calls == [(2,)]
+    assert not doing.together._waiting
 
 
 def test_a_child_of_a_fork_waits_for_no_thread_of_its_parent(doing, busy):

@@ -18,6 +18,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 AT_WORK = 2
 """Threads at work at a time: one waits for the disk while another has the interpreter."""
+PATIENCE_SECONDS = 1.0
+"""How long a thread waits for others before it does all by itself."""
 
 
 class _Wish(Generic[T, R]):
@@ -62,7 +64,10 @@ class Together(Generic[T, R]):
                     wish = _Wish(what)
                     self._waiting.append(wish)
             if wish is not None:
-                wish.woken.acquire()
+                if not wish.woken.acquire(timeout=PATIENCE_SECONDS):
+                    if self._is_withdrawn(wish):  # those at work have met something that lasts
+                        return self._alone(what)
+                    wish.woken.acquire()
                 is_at_work = wish.leads
                 if is_at_work:
                     self._lead(wish)
@@ -71,18 +76,20 @@ class Together(Generic[T, R]):
             return self._alone(what)
         except BaseException:
             if wish is not None and not is_at_work:
-                is_at_work = self._is_to_lead(wish)
+                self._is_withdrawn(wish)
+                is_at_work = wish.leads  # an interrupt has come when its turn had
             raise
         finally:
             if is_at_work:
                 self._hand_on()
 
-    def _is_to_lead(self, wish: "_Wish[T, R]") -> bool:
-        """Whether somebody waits for a thread that an interrupt has taken away."""
+    def _is_withdrawn(self, wish: "_Wish[T, R]") -> bool:
+        """Have it wait no more; False if somebody is at it already."""
         with self._guard:
-            if wish in self._waiting:
-                self._waiting.remove(wish)
-            return wish.leads
+            if wish not in self._waiting:
+                return False
+            self._waiting.remove(wish)
+            return True
 
     def _lead(self, wish: "_Wish[T, R]") -> None:
         """Do what the first of those who wait want; if that fails, nobody has a result."""
