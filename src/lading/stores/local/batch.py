@@ -1,5 +1,6 @@
 """Many small blobs with one wait for the disk."""
 
+import contextlib
 from types import TracebackType
 
 from lading.content.store import Batch
@@ -84,12 +85,19 @@ class LocalBatch(Batch):
     def _publish(self) -> None:
         together = len(self._waiting) >= WHOLE_SYNC_LIMIT
         if not (together and self._disk.sync_file_system(self._paths.blobs)):
-            for draft in self._waiting.values():
-                self._disk.sync(draft.file)
+            self._sync_each()
         self._blobs.publish_all(
             (digest, draft.size, draft.name, draft.replace)
             for digest, draft in self._waiting.items()
         )
+
+    def _sync_each(self) -> None:
+        """Sync file by file, while the disk is at the next ones already: half of the wait."""
+        for draft in self._waiting.values():
+            with contextlib.suppress(OSError):  # the sync will tell
+                self._disk.start_write_back(draft.file, 0, draft.size)
+        for draft in self._waiting.values():
+            self._disk.sync(draft.file)
 
     def _drop(self) -> None:
         for draft in self._waiting.values():
