@@ -138,7 +138,7 @@ class Events:
 
     @property
     def is_heard(self) -> bool:
-        """Whether there is a subscriber; who is in a hurry asks before an event is made."""
+        """Whether there is a subscriber; who has a large event to make may ask first."""
         return bool(self._subscriptions)
 
     def emit(self, event: Event) -> None:

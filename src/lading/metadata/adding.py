@@ -109,7 +109,7 @@ class Adding:
             added = self._database.write(partial(self._acknowledge, some=some, now_ns=now_ns))
             for blob, is_new in added:
                 blobs.append(blob)
-                if is_new and self._events.is_heard:
+                if is_new:
                     event = BlobCreated(self._rows.namespace, now_ns, blob.digest, blob.size)
                     self._events.emit(event)
         return blobs

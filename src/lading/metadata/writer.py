@@ -222,6 +222,5 @@ class NamespaceWriter(Writer):
 
         if not self._database.write(acknowledge):
             raise AlreadyExists(digest)
-        if self._events.is_heard:
-            self._events.emit(BlobCreated(self._rows.namespace, now_ns, digest, size))
+        self._events.emit(BlobCreated(self._rows.namespace, now_ns, digest, size))
         return blob

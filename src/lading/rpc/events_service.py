@@ -96,11 +96,9 @@ class EventsService:
             call.context.send_initial_metadata(())
             lost = 0
             for event in watch.heard(stream):
-                if stream.lost > lost:
-                    _LOG.warning(
-                        "a subscriber does not keep up: it lost %d events", stream.lost - lost
-                    )
-                    lost = stream.lost
+                before, lost = lost, stream.lost  # read once: it grows while this is told
+                if lost > before:
+                    _LOG.warning("a subscriber does not keep up: it lost %d events", lost - before)
                 if not call.context.is_active():
                     return
                 if call.pinned not in {None, event.namespace}:
