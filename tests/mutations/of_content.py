@@ -225,7 +225,7 @@ ENDING = (
     Mutation(
         "a committed ingest stays",
         WRITER,
-        "had_data = not is_kept and ingests.end(self._disk, self._lock.folder, self._folder)\n",
+        "had_data = not is_kept and end(self._disk, self._lock.folder, self._folder)\n",
         "had_data = not is_kept\n",
         (CONFORMANCE, AT_EACH_CALL),
     ),

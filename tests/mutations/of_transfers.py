@@ -74,15 +74,15 @@ WRITING = (
     Mutation(
         "a commit that finds the blob keeps the ingest",
         WRITER,
-        "            if not self._end(digest):  # an abort was faster\n",
-        "            if not digest:\n",
+        "            self._end(digest, was_there=True)\n            raise",
+        "            raise",
         (CONFORMANCE,),
     ),
     Mutation(
         "a commit that finds the blob succeeds though its ingest was aborted",
         WRITER,
-        "            if not self._end(digest):  # an abort was faster\n",
-        "            if self._end(digest) is None:\n",
+        "        is_aborted = was_there and not had_data\n",
+        "        is_aborted = was_there and digest is None\n",
         ("tests/races/test_aborts.py",),
     ),
     Mutation(

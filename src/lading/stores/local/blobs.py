@@ -37,24 +37,23 @@ class BlobFolder:
 
     def blob(self, digest: Digest) -> Blob:
         """Describe a blob, or raise `NotFound`."""
-        try:
-            found = os.lstat(self._paths.blob_name(digest))
-        except (FileNotFoundError, NotADirectoryError):
-            raise NotFound(digest) from None
-        except OSError as error:
-            raise translated(error, digest) from error
-        if not stat.S_ISREG(found.st_mode):
+        found = self._found(digest)
+        if found is None:
             raise NotFound(digest)
         return Blob(digest, found.st_size, found.st_mtime_ns, found.st_mtime_ns)
 
     def has(self, digest: Digest) -> bool:
         """Whether there is a blob; for those who need not know more, in half of the time."""
+        return self._found(digest) is not None
+
+    def _found(self, digest: Digest) -> os.stat_result | None:
         try:
-            return stat.S_ISREG(os.lstat(self._paths.blob_name(digest)).st_mode)
+            found = os.lstat(self._paths.blob_name(digest))
         except (FileNotFoundError, NotADirectoryError):
-            return False
+            return None
         except OSError as error:
             raise translated(error, digest) from error
+        return found if stat.S_ISREG(found.st_mode) else None
 
     def __iter__(self) -> Iterator[Blob]:
         """Every blob, passing over whatever else lies there."""

@@ -17,7 +17,7 @@ from lading.stores.local.disk import FOLDER, NEW, READ, Disk, write_whole
 from lading.stores.local.faults import in_our_words, translated
 from lading.stores.local.locks import RefLock
 from lading.stores.local.paths import DATA, LOCK, StorePaths
-from lading.stores.local.scratch import empty
+from lading.stores.local.scratch import end
 from lading.stores.local.sidecars import Sidecars
 
 _COPY_STEP = 2 << 20
@@ -163,25 +163,7 @@ def drop_unbegun(disk: Disk, lock: RefLock, path: Path) -> None:
     """Where a refused opening left no ingest, leave nothing. What cannot go is seen as ended."""
     # In the folder that we hold, which an abort may have renamed: then it is the one to empty it.
     if _described(lock.folder, path.name) is None:
-        with contextlib.suppress(OSError):
-            empty(disk, lock.folder)
-            disk.remove_folder(path)
-
-
-def end(disk: Disk, folder: int, path: Path) -> bool:
-    """Remove an ingest whose blob is there. What cannot be removed is seen as ended.
-
-    False if its data was gone: it has become the blob, or an abort has taken it.
-    """
-    try:
-        had_data = empty(disk, folder)
-    except FileNotFoundError:  # the whole folder was removed
-        return False
-    except OSError:
-        return True
-    with contextlib.suppress(OSError):
-        disk.remove_folder(path)
-    return had_data
+        end(disk, lock.folder, path)
 
 
 def reserve(disk: Disk, ingest: OpenIngest) -> None:

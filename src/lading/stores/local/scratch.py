@@ -87,6 +87,22 @@ def empty(disk: Disk, folder: int) -> bool:
     return had_data
 
 
+def end(disk: Disk, folder: int, path: Path) -> bool:
+    """Remove an ingest's open folder, which is at `path`. What cannot be removed is seen as ended.
+
+    False if its data was gone: it has become a blob, or an abort has taken it.
+    """
+    try:
+        had_data = empty(disk, folder)
+    except FileNotFoundError:  # the whole folder was removed
+        return False
+    except OSError:
+        return True
+    with contextlib.suppress(OSError):
+        disk.remove_folder(path)
+    return had_data
+
+
 def bury(disk: Disk, paths: StorePaths, folder: Path) -> bool:
     """Take an ingest's folder out of reach of its writer and of everybody, and remove it.
 

@@ -21,7 +21,7 @@ from lading.stores.local import renaming
 from lading.stores.local.disk import Disk
 from lading.stores.local.locks import RefLock
 from lading.stores.local.paths import BEGINNING, DATA, SPARE, StorePaths
-from lading.stores.local.scratch import empty
+from lading.stores.local.scratch import end
 
 AFTER = 8
 """Ingests before a folder is kept: who begins few gains little, and shall leave nothing."""
@@ -116,9 +116,7 @@ class Spares:
 
     def _end(self, lock: RefLock) -> None:
         if lock.held:
-            with suppress(OSError):
-                empty(self._disk, lock.folder)
-                self._disk.remove_folder(lock.path)
+            end(self._disk, lock.folder, lock.path)
         lock.release()
 
 

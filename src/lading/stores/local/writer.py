@@ -29,7 +29,7 @@ from lading.stores.local.kernel_copy import STEP, KernelSource, kernel_source
 from lading.stores.local.locks import RefLock
 from lading.stores.local.paths import DATA, StorePaths
 from lading.stores.local.publication import Publication
-from lading.stores.local.scratch import WRITE_SIZE
+from lading.stores.local.scratch import WRITE_SIZE, end
 from lading.stores.local.spares import Spares
 from lading.stores.local.writeback import WriteBack
 
@@ -165,11 +165,9 @@ class LocalWriter(Writer):
         try:
             now_ns = self._publish(digest)
         except AlreadyExists:
-            if not self._end(digest):  # an abort was faster
-                self._final, self._closed = None, Aborted
-                raise Aborted(self.ref) from None
+            self._end(digest, was_there=True)
             raise
-        self._end(digest)
+        self._end(digest, was_there=False)
         return Blob(digest, self._offset, now_ns, now_ns)
 
     def close(self) -> None:
@@ -378,14 +376,16 @@ class LocalWriter(Writer):
                 self._release(WriterClosed)
             raise
 
-    def _end(self, digest: Digest) -> bool:
-        """Remove the ingest of a blob that is there. False if its data was gone already."""
+    def _end(self, digest: Digest, *, was_there: bool) -> None:
+        """Remove the ingest of a blob; of one that `was_there`, unless an abort was faster."""
         self._follower.stop()
         is_kept = self._ingest.is_young and self._spares.keep(self._lock)
-        had_data = not is_kept and ingests.end(self._disk, self._lock.folder, self._folder)
-        self._final = digest
-        self._release(WriterClosed)
-        return had_data
+        had_data = not is_kept and end(self._disk, self._lock.folder, self._folder)
+        is_aborted = was_there and not had_data
+        self._final = None if is_aborted else digest
+        self._release(Aborted if is_aborted else WriterClosed)
+        if is_aborted:
+            raise Aborted(self.ref) from None
 
     def _release(self, reason: type[Aborted | WriterClosed]) -> None:
         self._closed = reason
