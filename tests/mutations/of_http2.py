@@ -61,8 +61,8 @@ FLOW = (
     Mutation(
         "what comes of a call is told behind what came after it",
         INTAKE,
-        "            self._tell_run(run, parts)\n            run =",
-        "            run =",
+        "            self._tell_run(run, parts)\n            take =",
+        "            take =",
         TESTS,
     ),
     Mutation(

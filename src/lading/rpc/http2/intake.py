@@ -90,8 +90,8 @@ class Intake:
         if not self.is_greeted and not self._greeted():
             return
         unpack = frames.HEAD.unpack_from
-        # A message of a mebibyte comes in 64 frames. What follows the first of a read is put
-        # together, so that its call hears once of all of it.
+        # A message of a mebibyte comes in 64 frames. What a read has of them is put together, so
+        # that its call hears once of all of it.
         run, parts = _NOBODY, Parts()
         while end - self._start >= frames.HEAD_SIZE:
             word, flags, number = unpack(buffer, self._start)
@@ -103,13 +103,15 @@ class Intake:
                 break
             self._start = begin + size
             kind = word & frames.KIND_MASK
-            if number == run and kind == frames.DATA and not flags:
+            if self._block is not None and kind != frames.CONTINUATION:
+                raise Fault(frames.PROTOCOL_ERROR, "headers were cut")
+            if kind == frames.DATA and not flags:
+                if number != run:
+                    self._tell_run(run, parts)
+                    run = number
                 parts.append(view[begin : self._start])
                 continue
             self._tell_run(run, parts)
-            run = number if kind == frames.DATA and not flags else _NOBODY
-            if self._block is not None and kind != frames.CONTINUATION:
-                raise Fault(frames.PROTOCOL_ERROR, "headers were cut")
             take = self._kinds.get(kind)
             if take is not None:
                 take(number & frames.STREAM_MASK, flags, view[begin : self._start])
@@ -119,7 +121,7 @@ class Intake:
 
     def _tell_run(self, number: int, parts: Parts) -> None:
         if parts:
-            number &= frames.STREAM_MASK
+            number = _of_client(number & frames.STREAM_MASK)
             self._receiver.came_data(number, parts, sum(map(len, parts)), ends=False)
             parts.clear()
 
