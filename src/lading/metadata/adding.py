@@ -69,22 +69,12 @@ class Adding:
     # Inside
 
     def _alone(self, wanted: _Wanted) -> Blob:
-        digest, data, labels = wanted
-        held = self._claimed([digest])[0]
-        try:
-            size = self._content.add(data).size
-            return self._acknowledged([Brought(digest, size, held, labels)])[0]
-        except BaseException:
-            with contextlib.suppress(Error):
-                held.drop()
-            raise
+        return self._all([wanted])[0]
 
     def _all(self, wanted: Sequence[_Wanted]) -> list[Blob]:
         claims = self._claimed([each.digest for each in wanted])
         try:
-            with self._content.batch() as batch:
-                for each in wanted:
-                    batch.add(each.data)
+            self._bring([each.data for each in wanted])
             return self._acknowledged(
                 [
                     Brought(digest, bytes_of(data).nbytes, held, labels)
@@ -96,6 +86,14 @@ class Adding:
                 with contextlib.suppress(Error):
                     held.drop()
             raise
+
+    def _bring(self, blobs: Sequence[Data]) -> None:
+        if len(blobs) == 1:
+            self._content.add(blobs[0])
+            return
+        with self._content.batch() as batch:
+            for data in blobs:
+                batch.add(data)
 
     def _claimed(self, digests: Sequence[Digest]) -> list[Claim]:
         also = self._rows.check_lease
