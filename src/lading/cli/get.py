@@ -1,17 +1,17 @@
 """`lading get`: the bytes of a blob, verified while they are written."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
 import click
 
 from lading.cli.options import DIGEST, FILE, progress_option, verb
-from lading.cli.progress import Progress, progress_of
+from lading.cli.progress import progress_of
 from lading.cli.quoting import command_line
 from lading.cli.session import Session
-from lading.cli.target import Target, target_of
+from lading.cli.target import target_of
 from lading.content.store import COPY_STEP
 from lading.errors import DataLoss, DiskFailed, OutOfRange
 from lading.model.digest import Digest
@@ -63,34 +63,19 @@ def command(
     with progress_of(progress, "get", digest, total=count) as report:
         with store.open(digest) as source, _named(file), target_of(output) as target:
             source.seek(begin)
-            report(0)
-            if offset is None and size is None:
-                _copy_whole(source, digest, target, report)
-            else:
-                _copy(_pieces(source, digest, count), target, report)
+            whole = hashlib.new(digest.algorithm) if offset is None and size is None else None
+            written = 0
+            report(written)
+            for data in _pieces(source, digest, None if whole else count):
+                if whole:
+                    whole.update(data)
+                target.write(data)
+                written += len(data)
+                report(written)
+            if whole and whole.hexdigest() != digest.hex:
+                found = f"{digest.algorithm}:{whole.hexdigest()}"
+                raise DataLoss(digest, f"the bytes are those of {found}")
         report.done(f"wrote {digest}", digest=digest)
-
-
-def _copy_whole(source: BinaryIO, digest: Digest, target: Target, report: Progress) -> None:
-    """Write the bytes while they are hashed; raise `DataLoss` if they are not the digest's."""
-    hash_ = hashlib.new(digest.algorithm)
-
-    def hashed() -> Iterator[bytes]:
-        for data in _pieces(source, digest, None):
-            hash_.update(data)
-            yield data
-
-    _copy(hashed(), target, report)
-    if hash_.hexdigest() != digest.hex:
-        raise DataLoss(digest, f"the bytes are those of {digest.algorithm}:{hash_.hexdigest()}")
-
-
-def _copy(pieces: Iterable[bytes], target: Target, report: Progress) -> None:
-    written = 0
-    for data in pieces:
-        target.write(data)
-        written += len(data)
-        report(written)
 
 
 @contextmanager

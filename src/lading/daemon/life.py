@@ -1,16 +1,16 @@
 """What the life of every daemon has, whoever answers in it: it is ready, it stops, it says so."""
 
 import logging
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Self
 
 from lading.daemon.notices import READY, STOPPING, notify
 from lading.daemon.settings import Settings
+from lading.model.closing import Closing
 
 
-class Life(ABC):
+class Life(Closing):
     """Lasts as long as its `with` block. What stands in the way is raised by entering it."""
 
     def __init__(self, settings: Settings) -> None:
@@ -42,12 +42,8 @@ class Life(ABC):
             self._ending = begun.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End, and say so. The end of the block does."""
         self._ending.close()
         self._log.info("stopped", extra={"facts": {"collects": self.collects}})
 
